@@ -1,0 +1,414 @@
+"""The two word lists between Python and the media engine: what to do, and what happened.
+
+One message is one JSON object in one packet of a Unix SOCK_SEQPACKET socket; `do` or `event` names it.
+Ids come from Python, commands are idempotent by id, and every command about a call names it. Times are integer
+nanoseconds of CLOCK_MONOTONIC (`*_ns`). The Rust side of this page is `rust/qm-media/src/protocol.rs`;
+`tests/media/test_protocol.py` holds the two against each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, Literal
+
+LegName = Literal["caller", "callee"]
+
+# --------------------------------------------------------------------------- what to do
+
+
+@dataclass(frozen=True)
+class Command:
+    do: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"do": self.do, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Configure(Command):
+    """First command. Where sockets may be opened, where journals and their keys are written."""
+
+    do = "configure"
+    address: str  # local IP the RTP sockets bind to, unless OpenLeg names another
+    port_low: int
+    port_high: int
+    journal_directory: str
+    key_directory: str  # tmpfs: a running journal's key, gone with the power
+    hold_back_ms: int = 200
+    playout_ms: int = 200  # a tap keeps only what arrived later than prompt end + this
+    lease_ms: int = 3000
+    chunk_ms: int = 250
+    media_timeout_ms: int = 30000
+
+
+@dataclass(frozen=True)
+class LoadPrompt(Command):
+    """Make a prompt known. The engine reads the WAV (8 kHz, mono, 16 bit) and refuses it if its SHA-256 differs."""
+
+    do = "load_prompt"
+    prompt: str  # hex SHA-256 of the WAV file
+    path: str
+    identity: str
+    language: str
+    uses: list[str]
+    purposes: list[str]
+
+
+@dataclass(frozen=True)
+class LoadLine(Command):
+    """Which prompts a line may use, and its documented `already-informed` ground if it has one."""
+
+    do = "load_line"
+    line: str
+    prompts: list[str]
+    already_informed: dict[str, Any] | None = None  # {document, uses, purposes}
+
+
+@dataclass(frozen=True)
+class OpenCall(Command):
+    do = "open_call"
+    call: str
+    line: str
+
+
+@dataclass(frozen=True)
+class OpenLeg(Command):
+    """Open an RTP and an RTCP socket for a leg. `outside`: its party must be told before any use."""
+
+    do = "open_leg"
+    call: str
+    leg: LegName
+    outside: bool
+    channel: int  # 0 left, customer; 1 right, agent
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class SetRemote(Command):
+    """What the leg's own dialog announced. Replaces what was said before; `direction` is ours towards that leg.
+
+    Packets are accepted only from `address` (any port until the first packet, then that port: strict lock), or, with
+    `symmetric`, from the first source whose packets arrive validly, then locked until the next SetRemote.
+    """
+
+    do = "set_remote"
+    call: str
+    leg: LegName
+    address: str
+    port: int
+    rtcp_port: int
+    payload_types: dict[str, str]  # "8": "PCMA/8000", "0": "PCMU/8000", "101": "telephone-event/8000"
+    send_payload_type: int  # the audio payload type we use when we make packets for this leg (prompts)
+    ptime_ms: int = 20
+    direction: Literal["sendrecv", "sendonly", "recvonly", "inactive"] = "sendrecv"
+    symmetric: bool = True
+
+
+@dataclass(frozen=True)
+class Bridge(Command):
+    """Pass packets between the legs (`on`), or not. Not bridged, each leg hears silence, ringback or a prompt."""
+
+    do = "bridge"
+    call: str
+    on: bool
+
+
+@dataclass(frozen=True)
+class Play(Command):
+    """Play a prompt to one leg, once, at the leg's packet pace."""
+
+    do = "play"
+    call: str
+    leg: LegName
+    play: str
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Tone(Command):
+    """What a leg hears while it is neither bridged nor played to."""
+
+    do = "tone"
+    call: str
+    leg: LegName
+    tone: Literal["silence", "ringback", "waiting"]
+
+
+@dataclass(frozen=True)
+class StopPlay(Command):
+    do = "stop_play"
+    call: str
+    leg: LegName
+
+
+@dataclass(frozen=True)
+class OpenTap(Command):
+    """Ask for a use of the call's audio. The engine refuses unless every outside leg's proof covers it."""
+
+    do = "open_tap"
+    call: str
+    tap: str  # = the recording id
+    use: Literal["record", "listen"]
+    purposes: list[str]
+    proofs: list[str]  # proof ids from PromptFinished, one for each outside leg; or ["already-informed"]
+    recipients: dict[str, list[str]]  # purpose -> age recipients ("age1...")
+    header: dict[str, Any]  # sealed into the journal's first chunk, as given
+
+
+@dataclass(frozen=True)
+class CloseTap(Command):
+    """Close a tap. `keep_held_back` False drops the last `hold_back_ms` (the call changed)."""
+
+    do = "close_tap"
+    call: str
+    tap: str
+    reason: str
+    keep_held_back: bool = True
+
+
+@dataclass(frozen=True)
+class Cut(Command):
+    """A synced Cut(from, to): what lies between is dropped from the journal before anything else reads it."""
+
+    do = "cut"
+    call: str
+    tap: str
+    from_ns: int
+    to_ns: int
+
+
+@dataclass(frozen=True)
+class Hold(Command):
+    """While held, the proofs rest and taps keep nothing."""
+
+    do = "hold"
+    call: str
+    on: bool
+
+
+@dataclass(frozen=True)
+class VoidProofs(Command):
+    """A new party on that leg (or on any, leg None): what was told no longer stands; taps close."""
+
+    do = "void_proofs"
+    call: str
+    leg: LegName | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class CloseLeg(Command):
+    do = "close_leg"
+    call: str
+    leg: LegName
+
+
+@dataclass(frozen=True)
+class CloseCall(Command):
+    do = "close_call"
+    call: str
+
+
+@dataclass(frozen=True)
+class Lease(Command):
+    """Python is alive. Without one for `lease_ms` all taps pause until the next."""
+
+    do = "lease"
+
+
+@dataclass(frozen=True)
+class Stats(Command):
+    do = "stats"
+
+
+@dataclass(frozen=True)
+class Shutdown(Command):
+    """Close every tap in order, then end the process."""
+
+    do = "shutdown"
+
+
+# --------------------------------------------------------------------------- what happened
+
+
+@dataclass(frozen=True)
+class Event:
+    event: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class Configured(Event):
+    event = "configured"
+    run: str  # random id of this engine run; proofs die with it
+    pid: int
+
+
+@dataclass(frozen=True)
+class PromptLoaded(Event):
+    event = "prompt_loaded"
+    prompt: str
+    duration_ms: int
+
+
+@dataclass(frozen=True)
+class PromptRefused(Event):
+    event = "prompt_refused"
+    prompt: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LegOpened(Event):
+    event = "leg_opened"
+    call: str
+    leg: LegName
+    address: str
+    port: int
+    rtcp_port: int
+
+
+@dataclass(frozen=True)
+class PromptFinished(Event):
+    """The last packet of the prompt has been sent to that leg: the proof, bound to run, leg, address, hash, uses."""
+
+    event = "prompt_finished"
+    call: str
+    leg: LegName
+    play: str
+    proof: str
+    prompt: str
+    identity: str
+    language: str
+    uses: list[str]
+    purposes: list[str]
+    began_ns: int
+    ended_ns: int
+    packets: int
+
+
+@dataclass(frozen=True)
+class PromptFailed(Event):
+    event = "prompt_failed"
+    call: str
+    leg: LegName
+    play: str
+    reason: str  # stopped | hung-up | refused | icmp | unknown-prompt | not-of-this-line
+
+
+@dataclass(frozen=True)
+class TapOpened(Event):
+    event = "tap_opened"
+    call: str
+    tap: str
+    kept_from_ns: int
+    journal: str  # path
+
+
+@dataclass(frozen=True)
+class TapRefused(Event):
+    event = "tap_refused"
+    call: str
+    tap: str
+    reason: str  # not-told | use-not-told | purpose-not-told | proof-void | no-recipients | journal-failed | no-lease | ...
+
+
+@dataclass(frozen=True)
+class TapPaused(Event):
+    event = "tap_paused"
+    call: str
+    tap: str
+    on: bool
+    reason: str  # lease | hold
+    at_ns: int
+
+
+@dataclass(frozen=True)
+class TapClosed(Event):
+    """The journal is closed and synced. `packets` per channel; `first_ns`/`last_ns` of what was kept (0 if none)."""
+
+    event = "tap_closed"
+    call: str
+    tap: str
+    reason: str
+    journal: str
+    bytes: int
+    packets: list[int]
+    first_ns: int
+    last_ns: int
+
+
+@dataclass(frozen=True)
+class TapFailed(Event):
+    """The journal cannot be written (disk full, I/O error). The call goes on; the tap is closed."""
+
+    event = "tap_failed"
+    call: str
+    tap: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Digit(Event):
+    """One RFC 4733 event ended on that leg. Never logged, never in a journal."""
+
+    event = "digit"
+    call: str
+    leg: LegName
+    digit: str
+    at_ns: int
+
+
+@dataclass(frozen=True)
+class MediaTimeout(Event):
+    event = "media_timeout"
+    call: str
+    leg: LegName
+
+
+@dataclass(frozen=True)
+class LegClosed(Event):
+    """Counters of one leg: packets in, out, dropped as not of this call, lost by sequence."""
+
+    event = "leg_closed"
+    call: str
+    leg: LegName
+    received: int
+    sent: int
+    strangers: int
+    lost: int
+
+
+@dataclass(frozen=True)
+class CallClosed(Event):
+    event = "call_closed"
+    call: str
+
+
+@dataclass(frozen=True)
+class StatsReport(Event):
+    event = "stats"
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CommandFailed(Event):
+    """A command could not be carried out: unknown call, no port left, malformed. A port failure names the leg."""
+
+    event = "command_failed"
+    do: str
+    call: str
+    reason: str
+    leg: str = ""
+
+
+EVENTS: dict[str, type[Event]] = {cls.event: cls for cls in Event.__subclasses__()}
+COMMANDS: dict[str, type[Command]] = {cls.do: cls for cls in Command.__subclasses__()}
+
+
+def read_event(message: dict[str, Any]) -> Event:
+    """Build the event a JSON message names. Raises ValueError for a message this program does not know."""
+    kind = EVENTS.get(str(message.get("event")))
+    if kind is None:
+        raise ValueError(f"unknown event {message.get('event')!r}")
+    names = {f.name for f in fields(kind)}
+    return kind(**{key: value for key, value in message.items() if key in names})
