@@ -1,0 +1,155 @@
+"""What the user agent tells whoever uses it: past tense, one frozen value each.
+
+A *leg* is one INVITE usage: from the INVITE to the end of its dialog and of every transaction in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from qm_sip.sip.message import Request, Response
+
+LegId = str
+
+
+class Address(NamedTuple):
+    """An IP address and port, of a peer or of one of our own sockets."""
+
+    host: str
+    port: int
+
+
+class Datagram(NamedTuple):
+    """One UDP payload to send, from the socket bound to `local`."""
+
+    data: bytes
+    destination: Address
+    local: Address
+
+
+@dataclass(frozen=True, slots=True)
+class CallOffered:
+    """A new INVITE that passed every check; 100 Trying has been sent. Answer, reject or let it ring."""
+
+    leg: LegId
+    request: Request
+    source: Address
+    local: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """Our INVITE got a provisional response above 100."""
+
+    leg: LegId
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Our INVITE got its (first) 2xx. The ACK is on its way, unless our INVITE carried no offer: then `ack()`."""
+
+    leg: LegId
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Our INVITE failed for good. Without a response: 408 timer B or ring timeout, 487 cancelled, 503 transport."""
+
+    leg: LegId
+    status: int
+    response: Response | None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The ACK of our 2xx (first answer or a re-INVITE's) arrived; it carries the answer of a late offer."""
+
+    leg: LegId
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The caller gave up before our final response; 200 to the CANCEL and 487 have been sent."""
+
+    leg: LegId
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class OfferReceived:
+    """A re-INVITE (with or without an offer) or an UPDATE with one: `answer_offer` or `reject_offer`."""
+
+    leg: LegId
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class OfferAnswered:
+    """Our re-INVITE got its 2xx. The ACK is on its way, unless it carried no offer: then `ack()`."""
+
+    leg: LegId
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRejected:
+    """Our re-INVITE failed; the session goes on as before (unless `Ended` follows)."""
+
+    leg: LegId
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class InDialogRequest:
+    """INFO, UPDATE without SDP, REFER ... in the dialog. Not answered yet: `respond(leg, token, ...)`."""
+
+    leg: LegId
+    token: int
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswered:
+    """A request we sent with `request()` got its final response (or none: `response` is None, status 408)."""
+
+    leg: LegId
+    method: str
+    status: int
+    response: Response | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The dialog is over, not by our own `bye`. `reason`: bye, no-ack, gone (481), timeout (408), transport."""
+
+    leg: LegId
+    request: Request | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegGone:
+    """Every transaction of the leg has ended; nothing more will be said of it. Always the last event of a leg."""
+
+    leg: LegId
+
+
+UaEvent = (
+    CallOffered
+    | Progressed
+    | Answered
+    | Rejected
+    | Acknowledged
+    | Cancelled
+    | OfferReceived
+    | OfferAnswered
+    | OfferRejected
+    | InDialogRequest
+    | RequestAnswered
+    | Ended
+    | LegGone
+)
