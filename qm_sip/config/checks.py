@@ -1,0 +1,322 @@
+"""What the files must say together: names that exist, rules that do not contradict each other.
+
+Each check is one small function; all run, so that `qm-sip check` shows everything at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Protocol
+
+from qm_sip.config.lines import Customer, Line
+from qm_sip.policy.facts import LineKind, RecordingClass
+from qm_sip.policy.purposes import EVIDENCE, GROUNDS, KNOWN, MODES, NEVER_CAPTURED, QUALITY
+
+if TYPE_CHECKING:
+    from qm_sip.config.whole import Config
+
+Loc = tuple[str | int, ...]
+SERVER, LINES, PEOPLE, REGULATION = "qm_sip.toml", "lines.toml", "people.toml", "regulation.toml"
+
+
+class Complain(Protocol):
+    def __call__(self, file: str, problem: str, loc: Loc, remedy: str = "") -> None: ...
+
+
+def check(config: Config, complain: Complain) -> None:
+    """Run every check over the settings as a whole."""
+    for one in CHECKS:
+        one(config, complain)
+
+
+# --------------------------------------------------------------------------- qm_sip.toml
+
+
+def routes_lead_somewhere(config: Config, complain: Complain) -> None:
+    for position, route in enumerate(config.server.routes):
+        for key, name in (("from", route.from_), ("to", route.to)):
+            if name not in config.server.peers:
+                complain(SERVER, f"there is no peer {name!r}", ("routes", position, key), "add [peers] for it")
+        target = config.server.peers.get(route.to)
+        if target and target.next_hop is None:
+            complain(SERVER, f"the peer {route.to!r} has no next_hop", ("routes", position, "to"))
+        source = config.server.peers.get(route.from_)
+        if source and "carry" not in source.may:
+            complain(SERVER, f"the peer {route.from_!r} may not carry calls", ("routes", position, "from"))
+
+
+def routes_do_not_clash(config: Config, complain: Complain) -> None:
+    seen: dict[tuple[str, str], int] = {}
+    for position, route in enumerate(config.server.routes):
+        first = seen.setdefault((route.from_, route.called), position)
+        if first != position:
+            complain(SERVER, f"takes the same calls as routes[{first}]", ("routes", position))
+
+
+def peers_are_distinct(config: Config, complain: Complain) -> None:
+    seen: dict[str, str] = {}
+    for name, peer in config.server.peers.items():
+        for address in peer.addresses:
+            owner = seen.setdefault(str(address), name)
+            if owner != name:
+                complain(SERVER, f"{address} is also an address of peers.{owner}", ("peers", name, "addresses"))
+        if bool(peer.username) != (peer.password_file is not None):
+            complain(SERVER, "username and password_file go together", ("peers", name))
+
+
+def load_test_stays_on_loopback(config: Config, complain: Complain) -> None:
+    if not config.server.unsafe.load_test:
+        return
+    for problem, loc in _beyond_loopback(config):
+        complain(SERVER, f"{problem} is not loopback, and unsafe.load_test is on", loc)
+
+
+def _beyond_loopback(config: Config) -> Iterator[tuple[str, Loc]]:
+    server = config.server
+    for listen in server.sip.listen:
+        if not ip_address(listen.host).is_loopback:
+            yield listen.host, ("sip", "listen")
+    for host, loc in (
+        (server.media.address, ("media", "address")),
+        (server.sip.external_address or "127.0.0.1", ("sip", "external_address")),
+    ):
+        if not ip_address(host).is_loopback:
+            yield host, loc
+    for name, peer in server.peers.items():
+        for address in peer.addresses:
+            if not address.network.is_loopback:
+                yield str(address), ("peers", name, "addresses")
+        if peer.next_hop and not ip_address(peer.next_hop.host).is_loopback:
+            yield peer.next_hop.host, ("peers", name, "next_hop")
+
+
+def keys_are_keys(config: Config, complain: Complain) -> None:
+    from pyrage import RecipientError, x25519
+
+    for purpose, keys in config.server.keys.items():
+        if purpose not in KNOWN:
+            complain(SERVER, f"there is no purpose {purpose!r}", ("keys", purpose), _one_of(KNOWN))
+        for recipient in keys.recipients:
+            try:
+                x25519.Recipient.from_str(recipient)
+            except RecipientError:
+                complain(
+                    SERVER,
+                    "is not an age public key (age1...)",
+                    ("keys", purpose, "recipients"),
+                    "qm-sip keys generate makes one",
+                )
+
+
+def _one_of(names: object) -> str:
+    return "one of " + ", ".join(sorted(names)) if isinstance(names, frozenset | set) else str(names)
+
+
+# --------------------------------------------------------------------------- lines.toml
+
+
+def customers(config: Config) -> Iterator[tuple[str, Line]]:
+    """Yield the customer-facing lines."""
+    return ((name, line) for name, line in config.lines.line.items() if line.kind is LineKind.CUSTOMER_FACING)
+
+
+def uses_audio(line: Customer) -> bool:
+    return line.capture != "none" or line.listen
+
+
+def lines_are_sound(config: Config, complain: Complain) -> None:
+    own = set(Customer.model_fields)
+    for name, line in config.lines.line.items():
+        loc: Loc = ("line", name)
+        if name == "default":
+            complain(LINES, "a line cannot be called default", loc)
+        if line.kind is LineKind.EMERGENCY:
+            complain(LINES, "an emergency number is not a line", (*loc, "kind"), "use [never] emergency")
+        if line.kind is not LineKind.CUSTOMER_FACING:
+            for key in sorted(own & line.model_fields_set):
+                complain(LINES, f"says nothing for a line that is {line.kind.value}", (*loc, key))
+        if not any(getattr(line.match, key) for key in type(line.match).model_fields if key != "direction"):
+            complain(LINES, "recognises no call: name numbers, queues or trunks", (*loc, "match"))
+        for trunk in line.match.trunks:
+            if trunk not in config.server.peers:
+                complain(LINES, f"there is no peer {trunk!r}", (*loc, "match", "trunks"))
+
+
+def queue_headers_are_read(config: Config, complain: Complain) -> None:
+    carried = {header.lower() for header in config.server.sip.carry_headers}
+    for name, line in config.lines.line.items():
+        if line.match.queues and "x-qm-line" not in carried:
+            complain(LINES, "X-QM-Line is not in sip.carry_headers", ("line", name, "match", "queues"))
+
+
+def lines_say_who_and_why(config: Config, complain: Complain) -> None:
+    for name, line in customers(config):
+        if not uses_audio(line):
+            continue
+        for key in ("controller", "purposes", "prompt"):
+            if not getattr(line, key):
+                complain(LINES, "is required where something is recorded or heard", ("line", name, key))
+
+
+def purposes_fit_together(config: Config, complain: Complain) -> None:
+    for name, line in customers(config):
+        loc: Loc = ("line", name, "purposes")
+        for purpose in line.purposes:
+            _check_purpose(config, complain, purpose, line, loc)
+        classes = {purpose in QUALITY for purpose in line.purposes}
+        if len(classes) > 1:
+            complain(
+                LINES,
+                "mixes class quality and class logging: two recordings of one call are not built yet",
+                loc,
+                "name purposes of one class",
+            )
+        if ("legal_duty" in line.purposes) != bool(line.legal_duty):
+            complain(LINES, "the purpose legal_duty and the key legal_duty go together", loc)
+
+
+def _check_purpose(config: Config, complain: Complain, purpose: str, line: Line, loc: Loc) -> None:
+    rule = config.regulation.purposes.get(purpose)
+    if purpose not in KNOWN or rule is None:
+        complain(LINES, f"there is no purpose {purpose!r} in regulation.toml", loc)
+        return
+    if not rule.enabled:
+        complain(LINES, f"the purpose {purpose!r} is not enabled in regulation.toml", loc)
+    if line.capture == "none":
+        return
+    if "later" not in rule.modes:
+        complain(LINES, f"the purpose {purpose!r} may not be recorded (no mode later)", loc)
+    if purpose in ("contract_evidence", "complaint") and getattr(config.regulation.clocks, purpose) is None:
+        complain(LINES, f"clocks.{purpose} of regulation.toml is empty: no end to keeping it", loc)
+    if not config.recipients(purpose) and not config.server.unsafe.load_test:
+        complain(
+            LINES,
+            f"records for {purpose!r} and nobody holds a key for it",
+            loc,
+            f"qm-sip keys generate, then [keys.{purpose}] recipients in qm_sip.toml",
+        )
+
+
+def scopes_cover_lines(config: Config, complain: Complain) -> None:
+    for name, line in customers(config):
+        quality = set(line.purposes) & QUALITY
+        if not uses_audio(line) or not quality:
+            continue
+        scope = config.regulation.scopes.get(line.scope)
+        if scope is None:
+            where = "is required for class quality" if not line.scope else f"there is no scope {line.scope!r}"
+            complain(LINES, where, ("line", name, "scope"), "see [scopes] in regulation.toml")
+        elif not quality <= set(scope.purposes):
+            missing = ", ".join(sorted(quality - set(scope.purposes)))
+            complain(LINES, f"the scope {line.scope!r} does not cover {missing}", ("line", name, "scope"))
+
+
+def objecting_is_possible(config: Config, complain: Complain) -> None:
+    for name, line in customers(config):
+        if not line.opt_out and not set(line.purposes) & EVIDENCE:
+            complain(
+                LINES,
+                "may be false only with a legal duty or contract evidence",
+                ("line", name, "opt_out"),
+                "a customer may object (WP-26)",
+            )
+
+
+# --------------------------------------------------------------------------- people.toml, regulation.toml
+
+
+def agents_are_sound(config: Config, complain: Complain) -> None:
+    for name, agent in config.people.agent.items():
+        loc: Loc = ("agent", name)
+        if agent.monitorable and not agent.reason:
+            complain(PEOPLE, "needs a reason (KSF15-3.2)", (*loc, "monitorable"))
+        if agent.monitorable and agent.confidential:
+            complain(PEOPLE, "a confidential person cannot be monitorable", (*loc, "monitorable"))
+        if agent.manager and agent.manager == name:
+            complain(PEOPLE, "nobody is his own manager", (*loc, "manager"))
+
+
+def monitors_are_sound(config: Config, complain: Complain) -> None:
+    for name, monitor in config.people.monitor.items():
+        loc: Loc = ("monitor", name)
+        for purpose in monitor.purposes:
+            if purpose not in config.regulation.purposes:
+                complain(PEOPLE, f"there is no purpose {purpose!r} in regulation.toml", (*loc, "purposes"))
+        if monitor.granted_by == name:
+            complain(PEOPLE, "nobody grants to himself (KSF15-3.3.2)", (*loc, "granted_by"))
+
+
+def purposes_keep_to_the_code(config: Config, complain: Complain) -> None:
+    for name, rule in config.regulation.purposes.items():
+        loc: Loc = ("purposes", name)
+        if name not in KNOWN:
+            complain(REGULATION, f"there are no rules for a purpose {name!r}", loc, _one_of(KNOWN))
+            continue
+        expected = RecordingClass.QUALITY if name in QUALITY else RecordingClass.LOGGING
+        if rule.cls is not expected:
+            complain(REGULATION, f"{name} is of class {expected.value}", (*loc, "class"))
+        for mode in rule.modes:
+            if mode not in MODES[name]:
+                complain(REGULATION, f"{name} may not be used {mode!r} (KSF15-1.2)", (*loc, "modes"))
+        if rule.enabled and name in NEVER_CAPTURED:
+            complain(REGULATION, f"{name} is not built yet", (*loc, "enabled"), "say enabled = false")
+        if name == "assessment" and rule.enabled and not rule.protocol:
+            complain(REGULATION, "needs a protocol with consent (KSF15-4.1)", (*loc, "enabled"))
+        if not rule.opt_out and name not in EVIDENCE:
+            complain(REGULATION, "only legal_duty and contract_evidence may say so", (*loc, "opt_out"))
+        for kind, letters in GROUNDS[name].items():
+            if getattr(rule.ground, kind.value) not in letters:
+                wanted = " or ".join(sorted(letters))
+                complain(REGULATION, f"must be {wanted} (KSF15-2.1c)", (*loc, "ground", kind.value))
+
+
+def scopes_are_sound(config: Config, complain: Complain) -> None:
+    file = config.regulation
+    for name, scope in file.scopes.items():
+        for purpose in scope.purposes:
+            if purpose not in file.purposes:
+                complain(REGULATION, f"there is no purpose {purpose!r}", ("scopes", name, "purposes"))
+    for name in file.regulation.consent.scope:
+        if name not in file.scopes:
+            complain(REGULATION, f"there is no scope {name!r}", ("regulation", "consent", "scope"))
+
+
+def ceiling_is_two_months(config: Config, complain: Complain) -> None:
+    ceiling = config.regulation.clocks.quality_ceiling
+    if ceiling.months * 31 + ceiling.days + ceiling.seconds_part / 86400 > 62:
+        complain(REGULATION, "is longer than P2M (WP-18)", ("clocks", "quality_ceiling"))
+
+
+def in_force_is_whole(config: Config, complain: Complain) -> None:
+    regulation = config.regulation.regulation
+    if regulation.status != "in-force":
+        return
+    begins = regulation.consent.from_
+    if begins is None:
+        complain(REGULATION, "is required: from when it holds", ("regulation", "consent"), "from = 2026-01-01")
+        return
+    lacks = regulation.lacks(begins)
+    if lacks:
+        complain(REGULATION, f"says in-force, but {lacks}", ("regulation", "status"), 'or say "draft"')
+
+
+CHECKS: tuple[Callable[[Config, Complain], None], ...] = (
+    routes_lead_somewhere,
+    routes_do_not_clash,
+    peers_are_distinct,
+    load_test_stays_on_loopback,
+    keys_are_keys,
+    purposes_keep_to_the_code,
+    scopes_are_sound,
+    ceiling_is_two_months,
+    in_force_is_whole,
+    agents_are_sound,
+    monitors_are_sound,
+    lines_are_sound,
+    queue_headers_are_read,
+    lines_say_who_and_why,
+    purposes_fit_together,
+    scopes_cover_lines,
+    objecting_is_possible,
+)

@@ -1,0 +1,169 @@
+"""The lines and people as tables to look a call up in, built once when the settings are loaded.
+
+Building the tables is also how ties are found: two lines that claim the same number for the same direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from qm_sip.config.lines import Line, Lines, Match
+from qm_sip.config.numbers import NumberRange, NumberTable, is_number, normal
+from qm_sip.config.people import People
+from qm_sip.policy.facts import Direction, LineKind, PersonId
+
+Loc = tuple[str | int, ...]
+Complain = Callable[[str, str, Loc], None]  # file, problem, where
+
+LINES, PEOPLE = "lines.toml", "people.toml"
+
+
+class Never(NamedTuple):
+    """Why a number is looked for on both sides of a call: its kind, and the rule that says so."""
+
+    kind: LineKind
+    rule: str
+
+
+@dataclass
+class DirectionIndex:
+    """How lines are recognised on calls of one direction."""
+
+    numbers: NumberTable[str] = field(default_factory=NumberTable)
+    trunks: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Index:
+    """Everything `policy/identify.py` looks up. Read only once built."""
+
+    queues: dict[str, str] = field(default_factory=dict)
+    by_direction: dict[Direction, DirectionIndex] = field(
+        default_factory=lambda: {direction: DirectionIndex() for direction in Direction}
+    )
+    never: NumberTable[Never] = field(default_factory=NumberTable)  # either side of the call
+    internal: NumberTable[bool] = field(default_factory=NumberTable)
+    persons: dict[str, PersonId] = field(default_factory=dict)  # extension -> person
+    confidential_persons: frozenset[PersonId] = frozenset()
+
+
+def build_index(lines: Lines, people: People, complain: Complain) -> Index:
+    """Build the tables; whatever cannot be entered, or is there already, goes to `complain`."""
+    return _Builder(lines, complain).build(people)
+
+
+class _Builder:
+    def __init__(self, lines: Lines, complain: Complain) -> None:
+        self.lines, self.index, self.complain = lines, Index(), complain
+
+    def build(self, people: People) -> Index:
+        self._enter_people(people)
+        self._enter_never()
+        self._enter_internal()
+        for name, line in self.lines.line.items():
+            self._enter_line(name, line)
+        return self.index
+
+    # ------------------------------------------------------------------ reading numbers
+
+    def _numbers(self, numbers: tuple[str, ...], loc: Loc, file: str = LINES) -> Iterator[str]:
+        for text in numbers:
+            if is_number(text):
+                yield normal(text, self.lines.numbering)
+            else:
+                self.complain(file, "must be digits, with or without + and separators", loc)
+
+    def _ranges(self, ranges: tuple[str, ...], loc: Loc) -> Iterator[NumberRange]:
+        for text in ranges:
+            try:
+                yield NumberRange.parse(text, self.lines.numbering)
+            except ValueError as wrong:
+                self.complain(LINES, str(wrong), loc)
+
+    # ------------------------------------------------------------------ entering
+
+    def _enter_people(self, people: People) -> None:
+        confidential = set()
+        for name, agent in people.agent.items():
+            person, loc = PersonId(name), ("agent", name, "extensions")
+            if agent.confidential:
+                confidential.add(person)
+            for number in self._numbers(agent.extensions, loc, PEOPLE):
+                owner = self.index.persons.setdefault(number, person)
+                if owner != person:
+                    self.complain(PEOPLE, f"an extension also belongs to agent {owner}", loc)
+                self.index.internal.add_number(number, True)
+                if agent.confidential:
+                    self._enter_never_number(number, Never(LineKind.CONFIDENTIAL, "person"), PEOPLE, loc)
+        self.index.confidential_persons = frozenset(confidential)
+
+    def _enter_never(self) -> None:
+        never = self.lines.never
+        emergency = Never(LineKind.EMERGENCY, "emergency")
+        for number in self._numbers(never.emergency, ("never", "emergency")):
+            self._enter_never_number(number, emergency, LINES, ("never", "emergency"))
+        for position, function in enumerate(never.confidential):
+            loc: Loc = ("never", "confidential", position, "numbers")
+            for number in self._numbers(function.numbers, loc):
+                self._enter_never_number(number, Never(LineKind.CONFIDENTIAL, "function"), LINES, loc)
+        for key, rule in (("break_room", "break-room"), ("private_reach", "private-reach")):
+            for number in self._numbers(getattr(never, key), ("never", key)):
+                self._enter_never_number(number, Never(LineKind.PRIVATE, rule), LINES, ("never", key))
+
+    def _enter_never_number(self, number: str, why: Never, file: str, loc: Loc) -> None:
+        taken = self.index.never.add_number(number, why)
+        if taken is None:
+            return
+        if {taken.kind, why.kind} == {LineKind.CONFIDENTIAL}:
+            return  # confidential twice is confidential
+        self.complain(file, f"a number is also {taken.kind.value} ({taken.rule})", loc)
+
+    def _enter_internal(self) -> None:
+        internal = self.lines.internal
+        for number in self._numbers(internal.extensions, ("internal", "extensions")):
+            self.index.internal.add_number(number, True)
+        for numbers in self._ranges(internal.ranges, ("internal", "ranges")):
+            self.index.internal.add_range(numbers, True)
+
+    def _enter_line(self, name: str, line: Line) -> None:
+        loc: Loc = ("line", name, "match")
+        for queue in line.match.queues:
+            taken = self.index.queues.setdefault(queue, name)
+            if taken != name:
+                self.complain(LINES, f"the queue {queue!r} is also in line.{taken}", (*loc, "queues"))
+        for number in self._numbers(line.match.extensions, (*loc, "extensions")):
+            self.index.internal.add_number(number, True)
+        for direction in Direction if line.match.direction is None else (line.match.direction,):
+            self._enter_direction(name, line.match, direction)
+        if line.kind in (LineKind.CONFIDENTIAL, LineKind.PRIVATE):
+            self._enter_both_sides(name, line)
+
+    def _enter_direction(self, name: str, match: Match, direction: Direction) -> None:
+        index, loc = self.index.by_direction[direction], ("line", name, "match")
+        for key in ("numbers", "extensions"):
+            for number in self._numbers(getattr(match, key), (*loc, key)):
+                self._tie(index.numbers.add_number(number, name), "a number is also in", (*loc, key))
+        for prefix in self._numbers(match.prefixes, (*loc, "prefixes")):
+            self._tie(index.numbers.add_prefix(prefix, name), "a prefix is also in", (*loc, "prefixes"))
+        for numbers in self._ranges(match.ranges, (*loc, "ranges")):
+            self._tie(index.numbers.add_range(numbers, name), "a range overlaps one of", (*loc, "ranges"))
+        for trunk in match.trunks:
+            taken = index.trunks.setdefault(trunk, name)
+            if taken != name:
+                self.complain(LINES, f"the trunk {trunk!r} is also in line.{taken}", (*loc, "trunks"))
+
+    def _tie(self, taken: str | None, problem: str, loc: Loc) -> None:
+        if taken is not None:
+            self.complain(LINES, f"{problem} line.{taken}", loc)
+
+    def _enter_both_sides(self, name: str, line: Line) -> None:
+        why, loc = Never(line.kind, f"line.{name}"), ("line", name, "match")
+        for key in ("numbers", "extensions"):
+            for number in self._numbers(getattr(line.match, key), (*loc, key)):
+                self._enter_never_number(number, why, LINES, (*loc, key))
+        for prefix in self._numbers(line.match.prefixes, (*loc, "prefixes")):
+            self.index.never.add_prefix(prefix, why)
+        for numbers in self._ranges(line.match.ranges, (*loc, "ranges")):
+            self.index.never.add_range(numbers, why)

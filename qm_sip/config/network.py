@@ -1,0 +1,99 @@
+"""Addresses as written in the settings: where to listen, who a peer is, where its calls go.
+
+Only addresses, no host names: a name would make the start, and who may send calls, depend on a DNS answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
+
+
+class SocketAddress(NamedTuple):
+    host: str
+    port: int
+
+
+class Listen(NamedTuple):
+    """One place where SIP is received."""
+
+    transport: str
+    host: str
+    port: int
+
+    @property
+    def address(self) -> SocketAddress:
+        return SocketAddress(self.host, self.port)
+
+
+@dataclass(frozen=True)
+class PeerAddress:
+    """An address or network a peer's packets come from; `port` None = any port."""
+
+    network: IPv4Network | IPv6Network
+    port: int | None = None
+
+    @property
+    def specificity(self) -> tuple[int, bool]:
+        """Larger is more specific: a single address beats a network, an address with a port beats one without."""
+        return self.network.prefixlen, self.port is not None
+
+    def holds(self, host: str, port: int) -> bool:
+        """Say whether packets from host:port come from here."""
+        address = ip_address(host)
+        return (
+            address.version == self.network.version
+            and address in self.network
+            and self.port in (None, port)
+        )
+
+    def __str__(self) -> str:
+        host = str(self.network.network_address) if self.network.num_addresses == 1 else str(self.network)
+        return f"{host}:{self.port}" if self.port is not None else host
+
+
+def parse_host(text: str) -> str:
+    """Read an IP address and return it in its usual form."""
+    try:
+        return str(ip_address(text.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address") from None
+
+
+def parse_port(text: str) -> int:
+    """Read a port, 1 to 65535."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise ValueError(f"{text!r} is not a port: 1 to 65535")
+    return int(text)
+
+
+def parse_socket_address(text: str) -> SocketAddress:
+    """Read `127.0.0.1:5060` or `[::1]:5060`."""
+    host, separator, port = text.rpartition(":")
+    if not separator:
+        raise ValueError(f"{text!r} must be an address and a port, such as 127.0.0.1:5060")
+    return SocketAddress(parse_host(host), parse_port(port))
+
+
+def parse_listen(text: str) -> Listen:
+    """Read `udp:127.0.0.2:5080`. TCP and TLS are places kept."""
+    transport, separator, rest = text.partition(":")
+    if transport in ("tcp", "tls") and separator:
+        raise ValueError(f"{transport} is not built yet: use udp")
+    if transport != "udp" or not separator:
+        raise ValueError(f"{text!r} must be a transport, an address and a port, such as udp:127.0.0.2:5080")
+    return Listen(transport, *parse_socket_address(rest))
+
+
+def parse_peer_address(text: str) -> PeerAddress:
+    """Read an address, an address with a port, or a network (`10.1.0.0/16`)."""
+    if "/" in text:
+        try:
+            return PeerAddress(ip_network(text))
+        except ValueError as wrong:
+            raise ValueError(f"{text!r} is not a network: {wrong}") from None
+    if text.count(":") == 1 or text.startswith("["):
+        host, port = parse_socket_address(text)
+        return PeerAddress(ip_network(host), port)
+    return PeerAddress(ip_network(parse_host(text)))
