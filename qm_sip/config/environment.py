@@ -2,7 +2,7 @@
 
 `QM_SIP_<TABLE>_<KEY>` replaces one key, e.g. QM_SIP_MEDIA_PORTS=20000-20999 (lists: parts separated by commas).
 `QM_SIP_PEER_<NAME>_NEXT_HOP` and `_ADDRESSES` replace a peer's; `QM_SIP_ROUTE_NEXT_HOP` the next hop of the one peer
-that calls go to. Paths count from the working directory.
+that calls go to; `QM_SIP_KEYS_<PURPOSE>_RECIPIENTS` a purpose's keys. Paths count from the working directory.
 """
 
 from __future__ import annotations
@@ -52,6 +52,10 @@ def override(raw: Raw, environ: Mapping[str, str]) -> tuple[Raw, dict[tuple[str,
         elif variable.startswith("QM_SIP_PEER_"):
             path = _peer_path(variable, merged)
             _set(merged, path, value if path[-1] == "next_hop" else _parts(value))
+        elif variable.startswith("QM_SIP_KEYS_") and variable.endswith("_RECIPIENTS"):
+            purpose = variable.removeprefix("QM_SIP_KEYS_").removesuffix("_RECIPIENTS").lower()
+            path = ("keys", purpose, "recipients")
+            _set(merged, path, _parts(value))
         elif variable.startswith(tuple(f"QM_SIP_{table}_".upper() for table in (*_TABLES, "route"))):
             raise ConfigError(
                 "no such setting", file="environment", key=variable, remedy="docs/settings.md lists them"

@@ -31,12 +31,6 @@ def _language(tag: str) -> str:
     return tag
 
 
-def _key(key: str) -> str:
-    if len(key) != 1 or key not in "0123456789*#":
-        raise ValueError("must be one key: 0-9, * or #")
-    return key
-
-
 Language = Annotated[str, AfterValidator(_language)]
 
 
@@ -126,8 +120,8 @@ class Customer(Model):
     """Advice is given above this length of the prompt. Unit: time."""
     opt_out: bool = True
     """Whether the customer can object. False only with a legal duty or contract evidence (WP-26)."""
-    opt_out_key: Annotated[str, AfterValidator(_key)] = "9"
-    """The key that objects while the notice plays. Unit: one key."""
+    opt_out_key: Literal["9"] = "9"
+    """The key that is to object while the notice plays; no key is obeyed yet."""
     hold: Literal["not-recorded"] = "not-recorded"
     """Whoever is on hold is not recorded (AP, August 2023)."""
     consult: Literal["not-recorded"] = "not-recorded"
