@@ -63,6 +63,8 @@ class Monitor(MonitorDefaults):
     """When the statement of secrecy was signed; empty: no access (KSF15-3.3.5). Unit: date."""
     qualified_until: OptionalDate = None
     """Until when this person is qualified to monitor (WP-14a). Unit: date. Empty: no end."""
+    unix_user: str = ""
+    """The Unix user who may ask in this person's name. Empty: only root and the server's own user may."""
 
 
 class People(Model):
