@@ -99,6 +99,24 @@ class Prompt:
         return self.uses >= frozenset(uses) and self.purposes >= frozenset(purposes)
 
 
+def describe(prompt: Prompt) -> dict[str, object]:
+    """A prompt as listings show it."""
+    return {
+        "id": prompt.id,
+        "language": prompt.language,
+        "kind": prompt.kind,
+        "identity": prompt.identity,
+        "uses": sorted(prompt.uses),
+        "purposes": sorted(prompt.purposes),
+        "says": prompt.says,
+        "keys": list(prompt.keys),
+        "seconds": round(prompt.duration, 2),
+        "own_recording": prompt.own_recording,
+        "digest": prompt.digest,
+        "text": prompt.text,
+    }
+
+
 @dataclass(frozen=True)
 class PromptLibrary:
     """All prompts of a directory, by id and language."""

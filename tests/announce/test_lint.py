@@ -14,7 +14,8 @@ GOOD = {
     "id": "K",
     "language": "nl",
     "kind": "customer-notice",
-    "text": "Welkom bij {identity}. Het gesprek kan worden opgenomen om te coachen. Liever niet? Toets een 9.",
+    "text": "Welkom bij {identity}. Dit gesprek kan worden opgenomen om te coachen. "
+    "Liever niet? Toets een 9.",
     "identity": "Voorbeeld Energie",
     "uses": ["record"],
     "purposes": ["coaching"],

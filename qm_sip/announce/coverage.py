@@ -1,0 +1,142 @@
+"""Does each line's prompt say all that the line will do, truthfully, and nothing that cannot be done?
+
+`check_lines` gives what stops the start; `advise_lines` what an administrator should hear about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from qm_sip.announce.choose import spoken_for
+from qm_sip.announce.lint import length_fault, lint
+from qm_sip.announce.prompts import (
+    HONOURED_KEYS,
+    Prompt,
+    PromptKind,
+    PromptLibrary,
+    load_all_errors,
+    read_sidecar,
+)
+from qm_sip.config import Config
+from qm_sip.config.lines import Line
+from qm_sip.errors import ConfigError
+from qm_sip.policy.facts import LineKind, Use
+
+
+def uses_of(line: Line) -> frozenset[Use]:
+    """The uses of live audio that a line asks for."""
+    asked = {Use.RECORD: line.capture != "none", Use.LISTEN: line.listen}
+    return frozenset(use for use, wanted in asked.items() if wanted and line.kind is LineKind.CUSTOMER_FACING)
+
+
+def needed(config: Config) -> frozenset[str]:
+    """The ids of the prompts that some line plays."""
+    return frozenset(line.prompt for line in config.lines.line.values() if uses_of(line))
+
+
+def load_for(config: Config) -> PromptLibrary:
+    """The prompts, if every line's customers can be told the truth with them; else the first ConfigError.
+
+    A prompt that no line plays may be broken or not built yet: it is left out.
+    """
+    library, faults = load_all_errors(config.server.prompts.directory)
+    wanted = needed(config)
+    errors = [fault for fault in faults if wanted and is_about(fault, wanted)] or check_lines(config, library)
+    if errors:
+        raise errors[0]
+    return library
+
+
+def is_about(fault: ConfigError, ids: frozenset[str]) -> bool:
+    """Whether a fault of a prompt directory concerns one of these prompts, or the directory as a whole."""
+    path = Path(fault.file)
+    return path.stem in ids or path.suffix not in (".wav", ".toml")
+
+
+def check_lines(config: Config, library: PromptLibrary) -> list[ConfigError]:
+    """Every line whose customers would not be told, or would be told something else than what happens."""
+    file = config.directory / "lines.toml"
+    return [
+        ConfigError(problem, file=file, key=f"line.{name}.{key}", remedy=remedy)
+        for name, line in config.lines.line.items()
+        if uses_of(line)
+        for key, problem, remedy in _line_faults(line, library)
+    ]
+
+
+Fault = tuple[str, str, str]  # key, problem, remedy
+
+
+def _line_faults(line: Line, library: PromptLibrary) -> Iterator[Fault]:
+    for language in line.languages:
+        prompt = library.find(line.prompt, language)
+        if prompt is None:
+            where = library.directory / language / f"{line.prompt}.wav"
+            yield "prompt", f"no prompt {line.prompt!r} in language {language!r}", f"put one at {where}"
+        else:
+            yield from _prompt_faults(line, prompt)
+
+
+def _prompt_faults(line: Line, prompt: Prompt) -> Iterator[Fault]:
+    name = f"prompt {prompt.id} ({prompt.language})"
+    if prompt.kind is not PromptKind.CUSTOMER_NOTICE:
+        yield "prompt", f"{name} is a {prompt.kind}, not a customer-notice", "choose a notice"
+        return
+    for use in sorted(uses_of(line) - prompt.uses):
+        yield "prompt", f"{name} does not say {use}", "choose a prompt that does, or switch the use off"
+    for purpose in sorted(set(line.purposes) - prompt.purposes):
+        yield "purposes", f"{name} does not name purpose {purpose}", "what is not named may not be done"
+    says = _should_say(line)
+    if says and prompt.says != says:
+        yield (
+            "prompt",
+            f'{name} says "{prompt.says}" where capture = {line.capture!r} needs "{says}"',
+            "FAQ-A.17",
+        )
+    if prompt.identity not in spoken_for(line):
+        problem = f"{name} says {prompt.identity!r}, which is neither controller nor client of the line"
+        yield (
+            "controller",
+            problem,
+            f"set identity in {prompt.path.with_suffix('.toml').name} and build it again",
+        )
+    for key in sorted(set(prompt.keys) - HONOURED_KEYS):
+        remedy = "choose one without a key, such as K1-all-short"
+        yield "prompt", f"{name} promises key {key}, which does nothing yet", remedy
+
+
+def _should_say(line: Line) -> str | None:
+    """A false "may" is as wrong as a false "does" (FAQ-A.17)."""
+    if line.capture == "none":
+        return None
+    return "does" if line.capture == "all" else "may"
+
+
+def advise_lines(config: Config, library: PromptLibrary) -> list[str]:
+    """Prompts that are too long, or whose text breaks a rule; lines whose customers cannot object by key."""
+    used = {
+        (name, prompt.path): (line, prompt)
+        for name, line in config.lines.line.items()
+        for language in line.languages
+        if uses_of(line) and (prompt := library.find(line.prompt, language))
+    }
+    advice = [text for (name, _), (line, prompt) in used.items() for text in _line_advice(name, line, prompt)]
+    sidecars = sorted({prompt.path.with_suffix(".toml") for _, prompt in used.values()})
+    return advice + [text for path in sidecars for text in _text_advice(path)]
+
+
+def _line_advice(name: str, line: Line, prompt: Prompt) -> Iterator[str]:
+    where = f"line.{name}: prompt {prompt.id} ({prompt.language})"
+    most = line.prompt_max.seconds
+    if prompt.duration > most:
+        yield f"{where} lasts {prompt.duration:.1f} s, more than prompt_max ({most:.0f} s)"
+    elif fault := length_fault(prompt.duration, agent_waits=line.announce == "on-answer"):
+        yield f"{where} {fault.text}: an agent waits meanwhile"
+    if line.opt_out and line.opt_out_key not in prompt.keys:
+        yield f"{where} offers no key to object: customers can only tell the agent"
+
+
+def _text_advice(path: Path) -> Iterator[str]:
+    for fault in lint(read_sidecar(path)):
+        yield f"{path}: {fault.text} (rule {fault.rule})"
