@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 LegName = Literal["caller", "callee"]
+Directionality = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
+ToneName = Literal["silence", "ringback", "waiting"]
 
 # --------------------------------------------------------------------------- what to do
 
@@ -100,7 +102,7 @@ class SetRemote(Command):
     payload_types: dict[str, str]  # "8": "PCMA/8000", "0": "PCMU/8000", "101": "telephone-event/8000"
     send_payload_type: int  # the audio payload type we use when we make packets for this leg (prompts)
     ptime_ms: int = 20
-    direction: Literal["sendrecv", "sendonly", "recvonly", "inactive"] = "sendrecv"
+    direction: Directionality = "sendrecv"
     symmetric: bool = True
 
 
@@ -131,7 +133,7 @@ class Tone(Command):
     do = "tone"
     call: str
     leg: LegName
-    tone: Literal["silence", "ringback", "waiting"]
+    tone: ToneName
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,64 @@
+# setup  install everything this checkout needs; the command is then .venv/bin/qm-sip
+# demo   the main job, beside a real Asterisk, as it happens
+# test   every test; lint   every rule; bench   the figures of docs/performance.md
+SHELL := /bin/bash
+BIN   := .venv/bin
+RUST  := $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null | grep -v /target/) Cargo.toml Cargo.lock
+WORDS := $(shell find config -path '*prompts*' -name '*.toml' 2>/dev/null)
+
+.PHONY: setup demo test test-deep lint bench format asterisk clean
+
+setup: .venv/.prompts
+
+.venv/.packages: tools/packages
+	@tools/packages
+	@mkdir -p .venv && touch $@
+
+.venv/.python: .venv/.packages pyproject.toml constraints.txt
+	python3 -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt maturin
+	@touch $@
+
+# One build, optimised: the audio path is never run any other way.
+.venv/.built: .venv/.python $(RUST)
+	VIRTUAL_ENV=$(CURDIR)/.venv PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
+	  $(BIN)/maturin develop --quiet --release --locked -E softphone,demo,dev
+	@touch $@
+
+.venv/.prompts: .venv/.built $(WORDS)
+	$(BIN)/qm-sip prompts build --config config
+	$(BIN)/qm-sip prompts build --config config/examples/load
+	@touch $@
+
+asterisk: setup
+	@$(BIN)/python -m qm_sip.demo.chroot
+
+demo: setup
+	$(BIN)/qm-sip demo
+
+test: setup
+	cargo test --quiet --workspace
+	$(BIN)/python -m pytest tests
+
+# More of the same: longer random histories, more kills.
+test-deep: setup
+	QM_SIP_TEST_DEPTH=deep $(BIN)/python -m pytest tests --timeout 1800
+
+lint: .venv/.built
+	$(BIN)/ruff format --check qm_sip tests bench
+	$(BIN)/ruff check qm_sip tests bench
+	$(BIN)/mypy
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+format: .venv/.built
+	$(BIN)/ruff check --fix-only --quiet qm_sip tests bench
+	$(BIN)/ruff format qm_sip tests bench
+	cargo fmt --all
+
+bench: setup
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv target demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name '*.so' -path './qm_sip/*' -delete

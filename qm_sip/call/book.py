@@ -1,0 +1,81 @@
+"""The book of one call: its spans, its reasons, and the one row they become (invariant I8).
+
+A confidential or emergency call has no book at all (`Blank`): nothing that could name it is ever written.
+"""
+
+from __future__ import annotations
+
+from qm_sip.call.words import FinishRow, Keeper, OpenRow, Word
+from qm_sip.policy.facts import CallFacts, CallId, Reason, SpanState
+from qm_sip.recorder.spans import SpanBook, outcome
+
+
+class Book:
+    """What is written down of a call, in the order it happens."""
+
+    silent = False
+
+    def __init__(
+        self, call: CallId, keeper: Keeper, idle: SpanState, why: tuple[Reason, ...], now: float
+    ) -> None:
+        self.call, self.idle, self.why = call, idle, why
+        self.answered: float | None = None
+        self._keeper, self._started = keeper, now
+        self._spans = SpanBook(idle, now, why[0].code if why else "arrived")
+        self._ends: float | None = None
+        self._finished = False
+
+    def open(self, facts: CallFacts) -> None:
+        """Ask for the row; `RowOpened` says when it is durable."""
+        self._keeper.keep(OpenRow(facts))
+
+    def note(self, word: Word) -> None:
+        self._keeper.keep(word)
+
+    def span(self, state: SpanState, at: float, reason: str) -> None:
+        """From `at` on the call is in this state."""
+        if self._ends is None:
+            self._spans.change(state, at, reason)
+
+    @property
+    def state(self) -> SpanState:
+        return self._spans.state
+
+    def add_reason(self, reason: Reason) -> None:
+        if reason not in self.why:
+            self.why = (*self.why, reason)
+
+    def end(self, at: float) -> None:
+        """What the row tells of ends here. The first end counts."""
+        if self._ends is None:
+            self._ends = at
+
+    @property
+    def ended(self) -> bool:
+        return self._ends is not None
+
+    def finish(self) -> None:
+        """Write the outcome, once: the call has ended and its journals are closed."""
+        if self._ends is None or self._finished:
+            return
+        self._finished = True
+        spans = self._spans.spans(self._ends)
+        self._keeper.keep(
+            FinishRow(self.call, self._started, self.answered, self._ends, spans, outcome(spans), self.why)
+        )
+
+
+class Nowhere:
+    """The keeper of calls of which nothing may be kept."""
+
+    def keep(self, word: Word) -> None:
+        """Forget it."""
+
+
+class Blank(Book):
+    """The book of a call of which nothing may be kept."""
+
+    silent = True
+
+    def __init__(self, call: CallId, now: float) -> None:
+        super().__init__(call, Nowhere(), SpanState.PRIVATE, (), now)

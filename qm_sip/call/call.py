@@ -1,0 +1,460 @@
+"""One call through this program: two legs, the table of `states`, and the gate of `capture`.
+
+Every method takes an event and `now` (seconds of the monotonic clock), moves the joint state through the table, and acts
+at once on the user agent, the engine and the book, all of them plain objects. Nothing is awaited here.
+
+A call that may be recorded is *relayed*: row and sockets first, then the customer is told, then a tap is asked for. Every
+other call is *direct*. If anything on the recording side fails, the call goes on as a direct or untapped one and the
+failure is its outcome (invariant I9).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from qm_sip.call import headers, reasons
+from qm_sip.call.book import Book
+from qm_sip.call.capture import Capture, agent_of
+from qm_sip.call.desk import Desk
+from qm_sip.call.exchange import Exchange
+from qm_sip.call.media_plan import Direct, Relay, other
+from qm_sip.call.recording import Recording
+from qm_sip.call.session import LegSession, read_sdp
+from qm_sip.call.states import CALLEE_PENDING, CALLEE_UP, CALLER_PENDING, CALLER_UP, Happening, State, step
+from qm_sip.call.words import NoteParty
+from qm_sip.config import Config
+from qm_sip.media import protocol
+from qm_sip.media.protocol import LegName
+from qm_sip.policy.facts import CallFacts, Party, SpanState
+from qm_sip.private import Private
+from qm_sip.sip import events as sip
+from qm_sip.sip.message import Message, Request, Response
+from qm_sip.sip.sdp import Sdp
+
+log = logging.getLogger("qm_sip.call")
+BOTH: tuple[LegName, LegName] = ("caller", "callee")
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where the callee leg goes, and with which headers. Made by the switchboard."""
+
+    uri: str
+    to: str
+    from_: str
+    headers: headers.Headers
+    destination: sip.Address
+    local: sip.Address
+    max_forwards: int
+    trusted: bool  # both peers are believed when they say who somebody is
+    peer: str
+
+
+class Call:
+    """See the module's docstring."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        book: Book,
+        config: Config,
+        facts: CallFacts,
+        way: Way,
+        caller_leg: sip.LegId,
+        *,
+        customer: LegName,
+        capture: Capture | None,
+        before_ring: bool,
+    ) -> None:
+        self.desk, self.book, self.config, self.facts, self.way = desk, book, config, facts, way
+        self.id = facts.call
+        self.customer, self.before_ring = customer, before_ring
+        self.legs: dict[LegName, sip.LegId] = {"caller": caller_leg, "callee": f"{self.id}/callee"}
+        self.state = State.ARRIVED
+        self.recording = Recording(capture, book, desk.media.send, desk.new_id) if capture else None
+        plan = Relay(self.id, desk.media.send) if capture else Direct()
+        self.exchange = Exchange(desk.ua, desk.media.send, book, plan, self.legs)
+        for leg in BOTH:
+            self.exchange.sessions[leg] = LegSession(leg, desk.session_id(), way.local.host)
+        self._row = False  # durable, or known not to be
+        self._engine_open = False  # the engine knows this call
+        self._seen: dict[LegName, str] = {}  # the connected line last heard on each leg
+
+    @property
+    def relayed(self) -> bool:
+        return isinstance(self.exchange.plan, Relay)
+
+    # ================================================================ beginning
+
+    def begin(self, request: Request, now: float) -> None:
+        """The INVITE has arrived: open the row and, for a relayed call, the sockets."""
+        self.exchange.sessions["caller"].theirs = read_sdp(request)
+        seen = headers.identity(request)
+        if seen:
+            self._seen["caller"] = seen
+        if self.recording:
+            self._open_sockets()
+        if self.book.silent:
+            self.row_opened(now)
+            return
+        self.book.open(self.facts)
+        if self.recording:
+            self.recording.intend(now)
+
+    def _open_sockets(self) -> None:
+        self._engine_open = True
+        self.desk.media.send(protocol.OpenCall(self.id, self.facts.line))
+        for leg in BOTH:
+            outside = leg == self.customer
+            self.desk.media.send(protocol.OpenLeg(self.id, leg, outside=outside, channel=0 if outside else 1))
+
+    def row_opened(self, now: float) -> None:
+        self._row = True
+        self._proceed(now)
+
+    def row_failed(self, reason: str, now: float) -> None:
+        """The catalog cannot be written: nothing is recorded, and the call goes on (I9)."""
+        log.error("call %s: no row in the catalog (%s); it goes on unrecorded", self.id, reason)
+        self._row = True
+        if self.recording and self.state is State.ARRIVED:
+            self.recording.stop(reasons.CATALOG_FAILED, SpanState.FAILED, now)
+            self._give_up_relay()
+        self._proceed(now)
+
+    def leg_opened(self, event: protocol.LegOpened, now: float) -> None:
+        self.exchange.sessions[event.leg].socket = event
+        self._proceed(now)
+
+    def no_sockets(self, event: protocol.CommandFailed, now: float) -> None:
+        """The engine cannot do it: no port left, or it does not know the call."""
+        log.error("call %s: the media engine could not %s: %s", self.id, event.do, event.reason)
+        if self.recording and self.state is State.ARRIVED:
+            self.recording.stop(reasons.ENGINE_FAILED, SpanState.FAILED, now)
+            self._give_up_relay()
+            self._proceed(now)
+
+    def _proceed(self, now: float) -> None:
+        """Leave ARRIVED once the row is durable and the sockets, if any, are open."""
+        if self.state is not State.ARRIVED or not self._row:
+            return
+        if self.relayed and not all(session.socket for session in self.exchange.sessions.values()):
+            return
+        if self.relayed and self.before_ring:
+            self._move(Happening.READY_TO_ANSWER)
+            self._answer_first(now)
+        else:
+            self._move(Happening.READY_TO_CALL)
+            self._call(now)
+
+    def _answer_first(self, now: float) -> None:
+        """Before-ring: the customer's leg is answered by us, in the first codec that can be recorded."""
+        plan, session = self.exchange.plan, self.exchange.sessions["caller"]
+        assert isinstance(plan, Relay)
+        if session.theirs is None:
+            self.exchange.answer_will_be_late("caller")
+            body = plan.offer(session)
+        else:
+            self.exchange.learn("caller", session.theirs)
+            body = plan.answer(session)
+        self._answer_caller(body, [], now)
+
+    def _call(self, now: float) -> None:
+        body = self._offer_to_callee()
+        way = self.way
+        self.desk.ua.invite(
+            self.legs["callee"],
+            way.uri,
+            to=way.to,
+            from_=way.from_,
+            headers=[*way.headers, *([headers.SDP] if body else [])],
+            body=body,
+            destination=way.destination,
+            local=way.local,
+            credentials=self.desk.credentials(way.peer),
+            max_forwards=way.max_forwards,
+            now=now,
+        )
+
+    def _offer_to_callee(self) -> bytes | None:
+        """The caller's own offer, handed on; an offer of ours if he was answered already or made none."""
+        plan, caller = self.exchange.plan, self.exchange.sessions["caller"]
+        if isinstance(plan, Direct):
+            return self.exchange.towards("callee", caller.theirs)
+        if caller.said is None and caller.theirs is not None:
+            return self.exchange.towards("callee", caller.theirs)
+        return plan.offer(self.exchange.sessions["callee"], caller.codecs)
+
+    # ================================================================ the callee's progress
+
+    def progressed(self, response: Response, now: float) -> None:
+        if self._move(Happening.PROGRESS) is None:
+            return
+        if self.state is State.SEEKING:
+            self._tone("caller", "ringback")
+            return
+        # Early media goes end to end on a direct call; it proves nothing, and a relayed caller hears ringback.
+        body = None if self.relayed else self.exchange.towards("caller", read_sdp(response))
+        status = 180 if body is None and response.status == 183 else response.status
+        passed = headers.of_response(response, trusted=self.way.trusted)
+        extra = [*passed, *([headers.SDP] if body else [])]
+        self.desk.ua.provisional(self.legs["caller"], status, headers=extra, body=body, now=now)
+
+    def callee_answered(self, response: Response, now: float) -> None:
+        was = self.state
+        if self._move(Happening.CALLEE_ANSWERED) is None:
+            return
+        if was is State.CANCELLED:
+            self.desk.ua.bye(self.legs["callee"], now=now)
+            self._close(now)
+            return
+        theirs = read_sdp(response)
+        self.exchange.learn("callee", theirs)
+        if self.state is State.JOINING:
+            self._pass_answer(response, theirs, now)
+        self._meet_identity("callee", response, now)
+        if self.state is State.TALKING:
+            self._connect(now)
+
+    def _pass_answer(self, response: Response, theirs: Sdp | None, now: float) -> None:
+        caller = self.exchange.sessions["caller"]
+        if caller.theirs is None:
+            self.exchange.answer_will_be_late("caller")
+        else:
+            self.exchange.learn("caller", caller.theirs)
+        passed = headers.of_response(response, trusted=self.way.trusted)
+        self._answer_caller(self.exchange.towards("caller", theirs), passed, now)
+
+    def _answer_caller(self, body: bytes | None, passed: headers.Headers, now: float) -> None:
+        self.book.answered = now
+        extra = [*passed, *([headers.SDP] if body else [])]
+        self.desk.ua.answer(self.legs["caller"], body, headers=extra, now=now)
+
+    def callee_refused(self, status: int, response: Response | None, now: float) -> None:
+        was = self.state
+        if self._move(Happening.CALLEE_REFUSED) is None:
+            return
+        passed = headers.of_ending(response)
+        if was is State.CALLING:
+            self.desk.ua.reject(self.legs["caller"], passable(status), headers=passed, now=now)
+        elif was is State.SEEKING:
+            self.desk.ua.bye(self.legs["caller"], headers=passed, now=now)
+        self.book.add_reason(reasons.NOT_ANSWERED)
+        self._close(now)
+
+    # ================================================================ telling, then talking
+
+    def acknowledged(self, leg: LegName, request: Request, now: float) -> None:
+        """An ACK: he is really there."""
+        self.exchange.acknowledged(leg, request, now)
+        if leg != "caller" or self.state not in (State.ANSWERED, State.JOINING):
+            return
+        if self.recording and self.recording.to_tell:
+            self._move(Happening.ACKED_UNTOLD)
+            if self.state is State.TELLING:
+                self._tone(other(self.customer), "waiting")
+            self.recording.tell()
+        else:
+            self._move(Happening.ACKED)
+            self._connect(now)
+
+    def prompt_finished(self, event: protocol.PromptFinished, now: float) -> None:
+        if self.recording and self.recording.heard(event, now):
+            self._after_prompt(Happening.TOLD, now)
+
+    def prompt_failed(self, event: protocol.PromptFailed, now: float) -> None:
+        if self.recording and self.recording.not_heard(event, now):
+            self._after_prompt(Happening.NOT_TOLD, now)
+
+    def _after_prompt(self, happening: Happening, now: float) -> None:
+        state = self._move(happening)
+        if state is State.SEEKING:
+            self._call(now)
+        elif state is State.TALKING:
+            self._connect(now)
+
+    def _connect(self, now: float) -> None:
+        """Both are there and whoever must be told has been: let them talk, and record if the gate is open."""
+        if self.relayed:
+            self.desk.media.send(protocol.Bridge(self.id, on=True))
+            if self.recording:
+                self.recording.start("recording", now)
+
+    def _tone(self, leg: LegName, tone: protocol.ToneName) -> None:
+        if self.relayed:
+            self.desk.media.send(protocol.Tone(self.id, leg, tone))
+
+    # ================================================================ during the call
+
+    def offer_received(self, leg: LegName, request: Request, now: float) -> None:
+        """A re-INVITE, or UPDATE with SDP. Who is there is looked at first (I5)."""
+        self._meet_identity(leg, request, now)
+        self.exchange.offered(leg, request, now, talking=self.state is State.TALKING)
+
+    def told_in_dialog(self, leg: LegName, token: int, request: Request, now: float) -> None:
+        """INFO, UPDATE without SDP and the like."""
+        ua = self.desk.ua
+        if request.method == "UPDATE":
+            ua.respond(self.legs[leg], token, 200, now=now)
+            self._meet_identity(leg, request, now)
+        elif request.method == "INFO" and _is_dtmf(request):
+            ua.respond(self.legs[leg], token, 200, now=now)
+            if self.state is State.TALKING:
+                kind = request.get("Content-Type") or ""
+                ua.request(self.legs[other(leg)], "INFO", [("Content-Type", kind)], request.body, now=now)
+        elif request.method == "INFO":
+            # Asterisk never answers an INFO it does not know: do not pass it on.
+            ua.respond(self.legs[leg], token, 415, now=now)
+        else:
+            ua.respond(self.legs[leg], token, 501, now=now)
+
+    def _meet_identity(self, leg: LegName, message: Message, now: float) -> None:
+        """A connected line (RFC 3325): who is on that leg now? The first one seen is whom we know already."""
+        who = headers.identity(message) if self.way.trusted else None
+        before = self._seen.get(leg)
+        if who is None or who == before:
+            return
+        self._seen[leg] = who
+        met = self.desk.identify(self.config, self.facts, Private(who))
+        if met.confidential:
+            self._become_confidential(now)
+        elif leg != self.customer:
+            self._agent_is(met.party, now)
+        elif before is not None and self.recording:
+            self.recording.new_customer(leg, now)
+
+    def _agent_is(self, party: Party, now: float) -> None:
+        if party == agent_of(self.facts):
+            return
+        outside = tuple(p for p in self.facts.parties if p.outside)
+        self.facts = replace(self.facts, parties=(*outside, party))
+        self.book.note(NoteParty(self.id, party))
+        if self.recording:
+            connected = self.state is State.TALKING and self.recording.kept
+            self.recording.agent_is(party, now, talking=connected)
+
+    def _become_confidential(self, now: float) -> None:
+        """From this moment no media socket is open here, and nothing more is written of this call (I1, I8)."""
+        if self.book.silent or self.book.ended:
+            return
+        self.book.end(now)
+        self.desk.count_confidential()
+        if self.recording:
+            self.desk.media.send(protocol.VoidProofs(self.id, None, reasons.BECAME_CONFIDENTIAL.code))
+            self.recording.stop(reasons.BECAME_CONFIDENTIAL, SpanState.REFUSED, now)
+        self._leave_engine(now)
+        self._finish()
+
+    # ================================================================ going direct
+
+    def engine_died(self, now: float) -> None:
+        """The media engine is gone: the two are joined directly, and what was kept is recovered (I7, I9)."""
+        if not self.recording or not self._engine_open:
+            return
+        self._engine_open = False
+        self.recording.engine_died(now)
+        if self.state is State.ARRIVED:
+            self._give_up_relay()
+            self._proceed(now)
+        elif self.state in (State.GREETING, State.TELLING):
+            self._after_prompt(Happening.NOT_TOLD, now)
+        if self.state is State.TALKING:
+            self.exchange.go_direct(now)
+        self._finish()
+
+    def _leave_engine(self, now: float) -> None:
+        """Close the sockets and, if both are connected, join the two directly."""
+        self._give_up_relay()
+        if self.state is State.TALKING:
+            self.exchange.go_direct(now)
+
+    def _give_up_relay(self) -> None:
+        if self._engine_open:
+            self._engine_open = False
+            self.desk.media.send(protocol.CloseCall(self.id))
+        self.exchange.plan = Direct()
+
+    # ================================================================ ending
+
+    def ended_by(self, leg: LegName, request: Request | None, now: float) -> None:
+        """CANCEL, BYE or a dead dialog on that leg: end the other, then close what is open."""
+        was = self.state
+        if self._move(Happening.CALLER_GONE if leg == "caller" else Happening.CALLEE_GONE) is None:
+            return
+        passed = headers.of_ending(request)
+        if leg == "caller":
+            self._end_callee(was, passed, now)
+        else:
+            self._end_caller(was, 480, passed, now)
+        self._wind_up(now)
+
+    def hang_up(self, now: float) -> None:
+        """End both legs: the server is told to stop now."""
+        was = self.state
+        if self._move(Happening.CALLER_GONE) is None:
+            return
+        self._end_caller(was, 503, [], now)
+        self._end_callee(was, [], now)
+        self._wind_up(now)
+
+    def _end_callee(self, was: State, passed: headers.Headers, now: float) -> None:
+        if was in CALLEE_PENDING:
+            self.desk.ua.cancel(self.legs["callee"], headers=passed, now=now)
+        elif was in CALLEE_UP:
+            self.desk.ua.bye(self.legs["callee"], headers=passed, now=now)
+
+    def _end_caller(self, was: State, status: int, passed: headers.Headers, now: float) -> None:
+        if was in CALLER_PENDING:
+            self.desk.ua.reject(self.legs["caller"], status, headers=passed, now=now)
+        elif was in CALLER_UP:
+            self.desk.ua.bye(self.legs["caller"], headers=passed, now=now)
+
+    def _wind_up(self, now: float) -> None:
+        if self.recording:
+            self.recording.give_up_telling(now)
+        if self.state is State.CLOSING:
+            self._close(now)
+        else:
+            self.book.end(now)  # CANCELLED: the caller's call is over, the callee's INVITE is not yet
+
+    def _close(self, now: float) -> None:
+        """Both legs have ended. Taps first; the outcome when the last journal is closed (I8)."""
+        self.book.end(now)
+        if self.recording:
+            self.recording.close("call-ended", keep_held_back=True)
+        if self._engine_open:
+            self._engine_open = False
+            self.desk.media.send(protocol.CloseCall(self.id))
+        self._finish()
+
+    def tap_over(self) -> None:
+        """A journal was closed, or will never be."""
+        self._finish()
+
+    def _finish(self) -> None:
+        if self.recording and not self.recording.closed:
+            return
+        self.book.finish()
+        if self.state is State.CLOSING and self._move(Happening.CLOSED):
+            self.desk.over(self)
+
+    def _move(self, happening: Happening) -> State | None:
+        """The one door of the joint state. None: late news, nothing changes."""
+        new = step(self.state, happening)
+        if not self.book.silent and new is not self.state:
+            log.debug("call %s: %s, %s -> %s", self.id, happening, self.state, new or "late news")
+        if new is not None:
+            self.state = new
+        return new
+
+
+def passable(status: int) -> int:
+    """A final status that may be passed on: a failure of our own request is not the caller's fault."""
+    if status == 408:
+        return 480
+    return status if 400 <= status <= 699 and status not in (401, 407) else 503
+
+
+def _is_dtmf(request: Request) -> bool:
+    kind = (request.get("Content-Type") or "").partition(";")[0].strip().lower()
+    return kind in ("application/dtmf-relay", "application/dtmf")

@@ -1,0 +1,214 @@
+"""The gate of one call's recording, as states that own their data.
+
+- `Closed`: nothing has been said to the customer yet.
+- `Telling`: a prompt is being played; the state knows which.
+- `Open`: the customer has heard it to the end; the state holds what he was told and the engine's proof. A tap may be
+  asked for, as often as the agent changes.
+- `Refused`: the answer is no for the rest of the call, and the state holds why.
+
+There is no flag beside them that could disagree. The engine holds the same gate once more, from what it sent itself
+(invariant I2): if Python were wrong here, it would refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from qm_sip.announce.prompts import Prompt
+from qm_sip.call import reasons
+from qm_sip.config import Config
+from qm_sip.media import protocol
+from qm_sip.media.protocol import LegName
+from qm_sip.policy.facts import (
+    CallFacts,
+    Decision,
+    Digest,
+    How,
+    Party,
+    Reason,
+    Role,
+    Told,
+    Use,
+)
+from qm_sip.policy.gate import decide
+
+NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Closed:
+    """Nobody has been told anything."""
+
+
+@dataclass(frozen=True)
+class Telling:
+    play: str
+    leg: LegName
+
+
+@dataclass(frozen=True)
+class Open:
+    told: Told
+    proof: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    reasons: tuple[Reason, ...]
+
+
+Gate = Closed | Telling | Open | Refused
+
+
+@dataclass
+class Running:
+    """A tap that was asked for. `kept_from` is None until the engine has opened it."""
+
+    recording: str
+    decision: Decision
+    agent: Party | None
+    header: Mapping[str, Any]
+    kept_from: float | None = None
+
+
+class Capture:
+    """What one call is told, and what is kept of it. Gives the engine's commands; does not send them."""
+
+    def __init__(
+        self, config: Config, facts: CallFacts, intent: Decision, prompt: Prompt, customer: LegName
+    ) -> None:
+        self.config, self.facts, self.intent, self.prompt, self.customer = (
+            config,
+            facts,
+            intent,
+            prompt,
+            customer,
+        )
+        self.gate: Gate = Closed()
+        self.running: Running | None = None
+
+    # ------------------------------------------------------------- telling
+
+    def tell(self, play: str) -> protocol.Play:
+        """Begin to tell the customer."""
+        self.gate = Telling(play, self.customer)
+        return protocol.Play(self.facts.call, self.customer, play, self.prompt.digest)
+
+    def heard(self, event: protocol.PromptFinished) -> Told | None:
+        """The engine's proof. None if it is not the prompt that was being played."""
+        if not isinstance(self.gate, Telling) or event.play != self.gate.play:
+            return None
+        told = Told(
+            identity=event.identity,
+            uses=frozenset(Use(use) for use in event.uses),
+            purposes=frozenset(event.purposes),
+            language=event.language,
+            how=How.PROMPT,
+            prompt=Digest(event.prompt),
+            began=event.began_ns / NS,
+            ended=event.ended_ns / NS,
+            packets=event.packets,
+        )
+        self.gate = Open(told, event.proof)
+        self.facts = with_told(self.facts, told)
+        return told
+
+    def refuse(self, *why: Reason) -> None:
+        """No recording for the rest of this call."""
+        self.gate = Refused(why)
+
+    # ------------------------------------------------------------- keeping
+
+    def decide(self) -> Decision:
+        """Decide with what is known now (people.md section 1)."""
+        return decide(self.config, self.facts, Use.RECORD)
+
+    def open(self, recording: str, decision: Decision) -> protocol.OpenTap:
+        """Ask the engine for a tap. Only in `Open` and with a decision that allows it."""
+        if not isinstance(self.gate, Open) or not decision.allowed:
+            raise AssertionError("a tap is asked for only through an open gate")
+        header = recording_header(self.facts, recording, decision, self.gate.told)
+        self.running = Running(recording, decision, agent_of(self.facts), header)
+        purposes = [purpose.name for purpose in decision.purposes]
+        return protocol.OpenTap(
+            call=self.facts.call,
+            tap=recording,
+            use="record",
+            purposes=purposes,
+            proofs=[self.gate.proof],
+            recipients={name: list(self.config.server.keys[name].recipients) for name in purposes},
+            header=header,
+        )
+
+    def close(self, reason: str, *, keep_held_back: bool) -> protocol.CloseTap | None:
+        """Close the running tap, if there is one. What was held back is kept only if nobody changed."""
+        if self.running is None:
+            return None
+        return protocol.CloseTap(self.facts.call, self.running.recording, reason, keep_held_back)
+
+    def with_agent(self, party: Party) -> None:
+        """Another person is the agent from now on."""
+        others = tuple(p for p in self.facts.parties if p.role is not Role.AGENT)
+        self.facts = replace(self.facts, parties=(*others, party))
+
+
+def agent_of(facts: CallFacts) -> Party | None:
+    """The agent, if a person is known by that role."""
+    return next((party for party in facts.parties if party.role is Role.AGENT), None)
+
+
+def with_told(facts: CallFacts, told: Told) -> CallFacts:
+    """Every outside party on the customer's leg has now been told."""
+    parties = tuple(replace(p, told=(*p.told, told)) if p.outside else p for p in facts.parties)
+    return replace(facts, parties=parties)
+
+
+def recording_header(facts: CallFacts, recording: str, decision: Decision, told: Told) -> dict[str, Any]:
+    """What is sealed into the journal's first chunk: why it exists, who was told what, when it must go (I3)."""
+    agent = agent_of(facts)
+    return {
+        "recording": recording,
+        "call": facts.call,
+        "started": facts.started.isoformat(),
+        "direction": facts.direction,
+        "line": facts.line,
+        "controller": facts.controller,
+        "client": facts.client,
+        "campaign": facts.campaign,
+        "queue": facts.queue,
+        "agent": agent.person if agent else None,
+        "class": decision.cls,
+        "cause": decision.cause,
+        "purposes": [
+            {
+                "name": purpose.name,
+                "ground": {str(kind): ground for kind, ground in purpose.ground.items()},
+                "balancing": purpose.balancing,
+                "destroy_by": purpose.destroy_by.isoformat(),
+                "select_by": purpose.select_by.isoformat() if purpose.select_by else None,
+                "evaluate_by": purpose.evaluate_by.isoformat() if purpose.evaluate_by else None,
+            }
+            for purpose in decision.purposes
+        ],
+        "regulation": facts.regulation,
+        "lines": facts.lines,
+        "people": facts.people,
+        "told": {
+            "identity": told.identity,
+            "uses": sorted(told.uses),
+            "purposes": sorted(told.purposes),
+            "language": told.language,
+            "how": told.how,
+            "prompt": told.prompt,
+            "packets": told.packets,
+            "began_ns": int(told.began * NS),
+            "ended_ns": int(told.ended * NS),
+        },
+    }
+
+
+def refusal_of(tap_reason: str) -> Reason:
+    """The engine's refusal as a reason of ours; its own word is kept in the code."""
+    return replace(reasons.TAP_REFUSED, code=f"tap-refused/{tap_reason}")

@@ -1,0 +1,52 @@
+"""What a call needs from around it. The switchboard is the one that gives it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from qm_sip.config import Config
+from qm_sip.media import protocol
+from qm_sip.policy.facts import CallFacts, Party
+from qm_sip.private import Private
+from qm_sip.sip.ua import Credentials, UserAgent
+
+if TYPE_CHECKING:
+    from qm_sip.call.call import Call
+
+
+class Media(Protocol):
+    """Whoever carries commands to the media engine."""
+
+    def send(self, command: protocol.Command) -> None: ...
+
+
+@dataclass(frozen=True)
+class Met:
+    """Who a connected-line identity turned out to be."""
+
+    confidential: bool
+    party: Party
+
+
+class Desk(Protocol):
+    ua: UserAgent
+    media: Media
+
+    def new_id(self) -> str:
+        """A random id: for recordings and prompts played."""
+
+    def session_id(self) -> int:
+        """A random session id for an o= line."""
+
+    def credentials(self, peer: str) -> Credentials | None:
+        """Who we are when that peer challenges us."""
+
+    def identify(self, config: Config, facts: CallFacts, who: Private[str]) -> Met:
+        """Who is that, as a party of this call?"""
+
+    def count_confidential(self) -> None:
+        """One more today."""
+
+    def over(self, call: Call) -> None:
+        """The call is over; forget it."""

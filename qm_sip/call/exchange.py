@@ -1,0 +1,173 @@
+"""Offers during the call: refresh, hold, resume, a new address, and going direct (RFC 3264, RFC 6337).
+
+An offer of one side is passed to the other and its answer back, hop by hop, each leg with its own o= line. Only one such
+exchange is in transit at a time; whoever offers meanwhile is told 491 and tries again (RFC 3261 section 14.2).
+Nothing that arrives by an offer can make a direct call a relayed one (I5).
+"""
+
+from __future__ import annotations
+
+import logging
+
+from qm_sip.call import headers, reasons
+from qm_sip.call.book import Book
+from qm_sip.call.media_plan import Direct, Plan, Relay, Send, other
+from qm_sip.call.session import KEPT, LegSession, holds, read_sdp, recordable
+from qm_sip.media import protocol
+from qm_sip.media.protocol import LegName
+from qm_sip.policy.facts import SpanState
+from qm_sip.sip.events import LegId
+from qm_sip.sip.message import Request, Response
+from qm_sip.sip.sdp import Sdp, keep_formats
+from qm_sip.sip.ua import UserAgent
+
+log = logging.getLogger("qm_sip.call")
+
+
+class Exchange:
+    """Both legs' descriptions, the plan that joins them, and the offer in transit if there is one."""
+
+    def __init__(self, ua: UserAgent, send: Send, book: Book, plan: Plan, legs: dict[LegName, LegId]) -> None:
+        self.ua, self.plan, self.book, self.legs = ua, plan, book, legs
+        self.sessions: dict[LegName, LegSession] = {}
+        self._send = send
+        self._asker: LegName | None = None  # whose re-INVITE is being passed on
+        self._late: LegName | None = None  # whose ACK will carry the answer
+        self._held: set[LegName] = set()
+        self._going_direct: set[LegName] = set()
+
+    # ---------------------------------------------------------------- the first exchange
+
+    def learn(self, leg: LegName, sdp: Sdp | None) -> None:
+        """A leg has described itself."""
+        if sdp is not None:
+            self.sessions[leg].theirs = sdp
+            self.plan.learned(leg, sdp)
+
+    def towards(self, leg: LegName, sdp: Sdp | None) -> bytes | None:
+        return None if sdp is None else self.plan.towards(self.sessions[leg], sdp)
+
+    def answer_will_be_late(self, leg: LegName) -> None:
+        """We offered in our 200: this leg's ACK carries the answer."""
+        self._late = leg
+
+    def acknowledged(self, leg: LegName, request: Request, now: float) -> None:
+        """An ACK. If it carries a late answer, that is learned, and on a direct call handed on."""
+        if self._late != leg or not request.body:
+            return
+        self._late = None
+        theirs = read_sdp(request)
+        self.learn(leg, theirs)
+        if isinstance(self.plan, Direct) and theirs is not None:
+            across = other(leg)
+            self.ua.ack(self.legs[across], self.plan.towards(self.sessions[across], theirs), now=now)
+
+    # ---------------------------------------------------------------- later ones
+
+    def offered(self, leg: LegName, request: Request, now: float, *, talking: bool) -> None:
+        """A re-INVITE, or an UPDATE with SDP."""
+        session, theirs = self.sessions[leg], read_sdp(request)
+        busy = not talking or self._asker is not None or bool(self._going_direct)
+        if not request.body:
+            self._asked_to_offer(leg, now, busy=busy)
+        elif theirs is None or (isinstance(self.plan, Relay) and recordable(theirs) is not None):
+            self.ua.reject_offer(self.legs[leg], 488, now=now)
+        elif session.repeats(theirs) and session.said is not None:
+            self.ua.answer_offer(self.legs[leg], session.said, headers=[headers.SDP], now=now)
+        elif busy:
+            self.ua.reject_offer(self.legs[leg], 491, now=now)
+        else:
+            self._pass_on(leg, theirs, now)
+
+    def _asked_to_offer(self, leg: LegName, now: float, *, busy: bool) -> None:
+        """A re-INVITE without an offer: relayed, we offer what stands; direct, the other side is asked."""
+        said = self.sessions[leg].said
+        if isinstance(self.plan, Relay) and said is not None:
+            self._late = leg
+            self.ua.answer_offer(self.legs[leg], said, headers=[headers.SDP], now=now)
+        elif busy:
+            self.ua.reject_offer(self.legs[leg], 491, now=now)
+        else:
+            self._asker = leg
+            self.ua.reoffer(self.legs[other(leg)], None, now=now)
+
+    def _pass_on(self, leg: LegName, theirs: Sdp, now: float) -> None:
+        if holds(theirs):
+            self._hold(leg, now)
+        self._asker = leg
+        self.sessions[leg].offering = theirs
+        body = self.towards(other(leg), theirs)
+        self.ua.reoffer(self.legs[other(leg)], body, headers=[headers.SDP], now=now)
+
+    def answered(self, leg: LegName, response: Response, now: float) -> None:
+        """Our re-INVITE on that leg was answered: hand the answer to whoever offered."""
+        theirs = read_sdp(response)
+        if leg in self._going_direct:
+            self._going_direct.discard(leg)
+            self.learn(leg, theirs)
+            return
+        asker, self._asker = self._asker, None
+        if asker is None:
+            return
+        offer, self.sessions[asker].offering = self.sessions[asker].offering, None
+        self.learn(leg, theirs)
+        if offer is None:
+            self._late = asker  # he asked for an offer: this is it, and his ACK answers
+        self.learn(asker, offer)
+        body = self.towards(asker, theirs)
+        self.ua.answer_offer(self.legs[asker], body, headers=[headers.SDP], now=now)
+        if offer is not None and not holds(offer):
+            self._resume(asker, now)
+
+    def rejected(self, leg: LegName, status: int, now: float) -> None:
+        """Our re-INVITE on that leg failed: the session stands as before."""
+        if leg in self._going_direct:
+            self._going_direct.discard(leg)
+            if not self.book.silent:
+                log.warning("call %s: the %s would not go direct (%d)", self.book.call, leg, status)
+            return
+        asker, self._asker = self._asker, None
+        if asker is None:
+            return
+        offer, self.sessions[asker].offering = self.sessions[asker].offering, None
+        self.ua.reject_offer(self.legs[asker], status if 400 <= status <= 699 else 488, now=now)
+        standing = self.sessions[asker].theirs
+        if offer is not None and standing is not None and not holds(standing):
+            self._resume(asker, now)
+
+    # ---------------------------------------------------------------- hold
+
+    def _hold(self, leg: LegName, now: float) -> None:
+        """Whoever holds, nothing is kept from this moment (EXT-1)."""
+        if not self._held:
+            self._before_hold = self.book.state
+            if isinstance(self.plan, Relay):
+                self._send(protocol.Hold(self.book.call, on=True))
+            self.book.span(SpanState.HOLD, now, reasons.ON_HOLD.code)
+        self._held.add(leg)
+
+    def _resume(self, leg: LegName, now: float) -> None:
+        if leg not in self._held:
+            return
+        self._held.discard(leg)
+        if self._held:
+            return
+        if isinstance(self.plan, Relay):
+            self._send(protocol.Hold(self.book.call, on=False))
+        if self.book.state is SpanState.HOLD:
+            self.book.span(self._before_hold, now, "resumed")
+
+    # ---------------------------------------------------------------- going direct
+
+    def go_direct(self, now: float) -> None:
+        """Join the two without us: both re-INVITEs at once, each side's address to the other.
+
+        At once, because each 100 ms between them is 100 ms of one-way silence at a peer with strict RTP.
+        """
+        self.plan = Direct()
+        self._going_direct = {leg for leg in self.sessions if self.sessions[other(leg)].theirs is not None}
+        for leg in sorted(self._going_direct):
+            theirs = self.sessions[other(leg)].theirs
+            assert theirs is not None
+            body = self.sessions[leg].dress(keep_formats(theirs, KEPT))
+            self.ua.reoffer(self.legs[leg], body, headers=[headers.SDP], now=now)

@@ -1,0 +1,202 @@
+"""The recording side of a relayed call: telling the customer, asking for taps, and what becomes of them.
+
+Everything here can fail without the call noticing (invariant I9): a failure is a span, a reason and a log line.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from qm_sip.call import reasons
+from qm_sip.call.book import Book
+from qm_sip.call.capture import NS, Capture, Open, Telling, refusal_of
+from qm_sip.call.media_plan import Send
+from qm_sip.call.words import CloseRecording, LoseRecording, NoteDecision, NoteTold, OpenRecording
+from qm_sip.media import protocol
+from qm_sip.media.protocol import LegName
+from qm_sip.policy.facts import Party, Reason, SpanState
+
+log = logging.getLogger("qm_sip.call")
+
+
+class Recording:
+    """The gate, and the taps that were asked for through it."""
+
+    def __init__(self, capture: Capture, book: Book, send: Send, new_id: Callable[[], str]) -> None:
+        self.capture, self.book = capture, book
+        self._send, self._new_id = send, new_id
+        self._taps: set[str] = set()  # asked for, and not yet closed
+
+    @property
+    def customer(self) -> LegName:
+        return self.capture.customer
+
+    @property
+    def to_tell(self) -> bool:
+        """Whether the customer has yet to be told."""
+        return not isinstance(self.capture.gate, Open)
+
+    @property
+    def telling(self) -> bool:
+        return isinstance(self.capture.gate, Telling)
+
+    @property
+    def kept(self) -> bool:
+        """Whether a tap is open and keeps what arrives."""
+        running = self.capture.running
+        return running is not None and running.kept_from is not None
+
+    @property
+    def closed(self) -> bool:
+        """Whether every journal is closed."""
+        return not self._taps
+
+    def intend(self, now: float) -> None:
+        """Note what is meant to happen, before anybody has been told."""
+        self.book.note(NoteDecision(self.book.call, self.capture.intent, now, "intent"))
+
+    # ---------------------------------------------------------------- telling
+
+    def tell(self) -> None:
+        self._send(self.capture.tell(self._new_id()))
+
+    def heard(self, event: protocol.PromptFinished, now: float) -> bool:
+        """The prompt was sent to its end. False: it is not the one that was being played."""
+        told = self.capture.heard(event)
+        if told is None:
+            return False
+        self.book.note(NoteTold(self.book.call, self.customer, told))
+        self.book.span(SpanState.TOLD, now, "told")
+        return True
+
+    def not_heard(self, event: protocol.PromptFailed, now: float) -> bool:
+        gate = self.capture.gate
+        if not isinstance(gate, Telling) or event.play != gate.play:
+            return False
+        self.give_up_telling(now)
+        return True
+
+    def give_up_telling(self, now: float) -> None:
+        """The customer hung up, or was lost, before the prompt ended: nothing will be kept (KSF15-6.6a)."""
+        if self.telling:
+            self._say_no(reasons.ANNOUNCEMENT_NOT_COMPLETED, SpanState.REFUSED, now)
+
+    # ---------------------------------------------------------------- taps
+
+    def start(self, about: str, now: float) -> None:
+        """The two are connected: decide with what is known now, and ask the engine for a tap."""
+        if not isinstance(self.capture.gate, Open):
+            return
+        decision = self.capture.decide()
+        self.book.note(NoteDecision(self.book.call, decision, now, about))
+        if decision.allowed:
+            tap = self.capture.open(self._new_id(), decision)
+            self._taps.add(tap.tap)
+            self._send(tap)
+            return
+        for reason in decision.reasons:
+            self.book.add_reason(reason)
+        self.book.span(SpanState.REFUSED, now, decision.reasons[0].code)
+
+    def opened(self, event: protocol.TapOpened, now: float) -> None:
+        gate, running = self.capture.gate, self.capture.running
+        if running is None or running.recording != event.tap or not isinstance(gate, Open):
+            return
+        running.kept_from = event.kept_from_ns / NS
+        self.book.note(
+            OpenRecording(
+                self.book.call,
+                event.tap,
+                running.decision,
+                running.agent,
+                (gate.told,),
+                running.header,
+                event.journal,
+                running.kept_from,
+            )
+        )
+        if self.book.state is not SpanState.HOLD:
+            self.book.span(SpanState.RECORDED, max(now, running.kept_from), "recorded")
+
+    def refused(self, event: protocol.TapRefused, now: float) -> None:
+        """The engine holds the gate too, and it says no."""
+        log.error("call %s: the engine refused to record: %s", self.book.call, event.reason)
+        if self._is_running(event.tap):
+            self._say_no(refusal_of(event.reason), SpanState.FAILED, now)
+        self._over(event.tap)
+
+    def paused(self, event: protocol.TapPaused, now: float) -> None:
+        """Without news from us for 3 s the engine keeps nothing (I4)."""
+        if event.reason != "lease" or not self._is_running(event.tap):
+            return
+        if event.on:
+            self.book.add_reason(reasons.NO_LEASE)
+            self.book.span(SpanState.FAILED, now, reasons.NO_LEASE.code)
+        elif self.book.state is not SpanState.HOLD:
+            self.book.span(SpanState.RECORDED, now, "recorded")
+
+    def tap_closed(self, event: protocol.TapClosed) -> None:
+        self.book.note(CloseRecording(self.book.call, event.tap, event))
+        self._over(event.tap)
+
+    def failed(self, event: protocol.TapFailed, now: float) -> None:
+        """The journal cannot be written: never silent, and the call goes on (I9)."""
+        log.error(
+            "call %s: recording %s failed: %s; the call goes on", self.book.call, event.tap, event.reason
+        )
+        self.book.note(LoseRecording(self.book.call, event.tap, event.reason))
+        if self._is_running(event.tap):
+            self._say_no(reasons.JOURNAL_FAILED, SpanState.FAILED, now)
+        self._over(event.tap)
+
+    def stop(self, reason: Reason, span: SpanState, now: float) -> None:
+        """No more recording in this call; what ran is closed without its last, unconfirmed part."""
+        self.close(reason.code, keep_held_back=False)
+        self._say_no(reason, span, now)
+
+    def close(self, reason: str, *, keep_held_back: bool) -> None:
+        command = self.capture.close(reason, keep_held_back=keep_held_back)
+        if command is not None:
+            self._send(command)
+
+    def engine_died(self, now: float) -> None:
+        """What was kept is recovered as after a crash (I7); nothing more is kept."""
+        for tap in sorted(self._taps):
+            self.book.note(LoseRecording(self.book.call, tap, reasons.ENGINE_FAILED.code))
+        self._taps.clear()
+        self.capture.running = None
+        self._say_no(reasons.ENGINE_FAILED, SpanState.FAILED, now)
+
+    # ---------------------------------------------------------------- parties
+
+    def agent_is(self, party: Party, now: float, *, talking: bool) -> None:
+        """Another person is the agent: his part is another recording, decided anew (3B.1)."""
+        self.capture.with_agent(party)
+        if self.capture.running is not None:
+            self.close("agent-changed", keep_held_back=False)
+            self.capture.running = None
+            self.book.span(SpanState.TOLD, now, "agent-changed")
+        if talking:
+            self.start("new agent", now)
+
+    def new_customer(self, leg: LegName, now: float) -> None:
+        """A new outside party has not been told (I2): what was told on that leg is void."""
+        self._send(protocol.VoidProofs(self.book.call, leg, reasons.NEW_PARTY_NOT_TOLD.code))
+        self.stop(reasons.NEW_PARTY_NOT_TOLD, SpanState.UNTOLD, now)
+
+    # ---------------------------------------------------------------- small things
+
+    def _is_running(self, tap: str) -> bool:
+        running = self.capture.running
+        return running is not None and running.recording == tap
+
+    def _over(self, tap: str) -> None:
+        self._taps.discard(tap)
+        if self._is_running(tap):
+            self.capture.running = None
+
+    def _say_no(self, reason: Reason, span: SpanState, now: float) -> None:
+        self.book.add_reason(reason)
+        self.book.span(span, now, reason.code)
+        self.capture.refuse(reason)

@@ -1,0 +1,130 @@
+"""What a call asks to be written down: one small value for each thing the catalog must know.
+
+The call does not know where these go. A confidential or emergency call hands them to nobody (`book.Blank`), so
+no row, ledger line or log can name it (invariant I8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from qm_sip.media import protocol
+from qm_sip.policy.facts import CallFacts, CallId, Decision, Outcome, Party, Reason, Told
+from qm_sip.recorder.spans import Span
+
+
+@dataclass(frozen=True)
+class OpenRow:
+    """The call exists. Answered by `RowOpened` once it is durable, which is before the first final answer."""
+
+    facts: CallFacts
+
+
+@dataclass(frozen=True)
+class NoteDecision:
+    call: CallId
+    decision: Decision
+    at: float
+    about: str  # what was decided: "intent" before anybody was told, "recording", "new agent"
+
+
+@dataclass(frozen=True)
+class NoteTold:
+    call: CallId
+    party: str
+    told: Told
+
+
+@dataclass(frozen=True)
+class NoteParty:
+    call: CallId
+    party: Party
+
+
+@dataclass(frozen=True)
+class OpenRecording:
+    """A tap has opened: what follows is one recording, of one agent and one class (3B.1)."""
+
+    call: CallId
+    recording: str
+    decision: Decision
+    agent: Party | None
+    told: tuple[Told, ...]
+    header: Mapping[str, Any]
+    journal: str
+    kept_from: float
+
+
+@dataclass(frozen=True)
+class CloseRecording:
+    """The journal is closed and synced: it can be rendered."""
+
+    call: CallId
+    recording: str
+    closed: protocol.TapClosed
+
+
+@dataclass(frozen=True)
+class LoseRecording:
+    """The journal could not be written; what it holds so far is rendered, and the loss is an outcome (I9)."""
+
+    call: CallId
+    recording: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FinishRow:
+    """The call has ended and its journals are closed: spans that add up, and the one outcome."""
+
+    call: CallId
+    started: float
+    answered: float | None
+    ended: float
+    spans: tuple[Span, ...]
+    outcome: Outcome
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True)
+class CountConfidential:
+    """One more confidential call today. Nothing else is known of it."""
+
+
+Word = (
+    OpenRow
+    | NoteDecision
+    | NoteTold
+    | NoteParty
+    | OpenRecording
+    | CloseRecording
+    | LoseRecording
+    | FinishRow
+    | CountConfidential
+)
+
+
+class Keeper(Protocol):
+    """Whoever writes down what calls say."""
+
+    def keep(self, word: Word) -> None: ...
+
+
+# ------------------------------------------------------------- what the keeper tells the call back
+
+
+@dataclass(frozen=True)
+class RowOpened:
+    """The row of the call is on disk."""
+
+    call: CallId
+
+
+@dataclass(frozen=True)
+class RowFailed:
+    """The row could not be written: the call goes on, unrecorded (I9)."""
+
+    call: CallId
+    reason: str
