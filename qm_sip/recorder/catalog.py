@@ -1,0 +1,455 @@
+"""The catalog: what is known of every call and recording, in SQLite, with who-and-when sealed.
+
+Every change goes through one writer thread and is a Future that is done when the change is durable. Reading is done
+on a connection of its own and returns plain data. The tables are drawn in `schema.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlite_utils import Database
+
+from qm_sip.errors import BrokenInvariant, StartError
+from qm_sip.policy.facts import CallId, Decision, LineKind, Outcome, PersonId, Purpose, Reason, Told
+from qm_sip.recorder import spans as book
+from qm_sip.recorder.jobs import RenderResult
+from qm_sip.recorder.reading import Reading
+from qm_sip.recorder.rows import UNFINISHED, CallRow, Objection, PartyRow, RecordingRow, State
+from qm_sip.recorder.rowseal import RowSeal
+from qm_sip.recorder.schema import migrations
+from qm_sip.recorder.spans import Span
+from qm_sip.recorder.writer import Writer, connect
+
+T = TypeVar("T")
+Connection = sqlite3.Connection
+
+
+class Catalog(Reading):
+    """Open with the path of the database and the host key. `readonly` is for a command beside a server."""
+
+    def __init__(self, path: Path, key: bytes, *, readonly: bool = False) -> None:
+        self._seal = RowSeal(key)
+        self._writer: Writer | None = None
+        try:
+            if not readonly:
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                _migrate(path)
+                self._writer = Writer(path)
+            super().__init__(path, self._seal)
+        except (sqlite3.Error, OSError) as error:
+            raise StartError(f"cannot open the catalog {path}: {error}") from None
+
+    def submit(self, change: Callable[[Connection], T]) -> Future[T]:
+        """Queue a change; the Future is done when it is durable."""
+        if self._writer is None:
+            raise BrokenInvariant("a catalog opened for reading was asked to write")
+        return self._writer.submit(change)
+
+    def close(self) -> None:
+        """Write what is queued, then close."""
+        if self._writer is not None:
+            self._writer.close()
+        super().close()
+
+    # ------------------------------------------------------------------ calls
+
+    def open_call(self, row: CallRow) -> Future[None]:
+        """Enter a call; wait for it before the first final answer (I8). A confidential call has no row."""
+        if row.facts.kind is LineKind.CONFIDENTIAL:
+            raise BrokenInvariant("a confidential call was about to be entered in the catalog (I8)")
+        parties = () if row.facts.kind is LineKind.EMERGENCY else row.all_parties()
+
+        def change(db: Connection) -> None:
+            self._insert_call(db, row)
+            for party in parties:
+                self._insert_party(db, row.facts.call, party)
+
+        return self.submit(change)
+
+    def _insert_call(self, db: Connection, row: CallRow) -> None:
+        facts = row.facts
+        who_and_when = {
+            "started": facts.started,
+            "ended": None,
+            "zone": row.zone,
+            "line": facts.line,
+            "controller": facts.controller,
+            "client": facts.client,
+            "campaign": facts.campaign,
+            "queue": facts.queue,
+            "session_id": facts.session_id,
+            "linkedid": facts.linkedid,
+        }
+        _insert(
+            db,
+            "calls",
+            {
+                "id": facts.call,
+                "run": row.run,
+                "state": "open",
+                "direction": facts.direction,
+                "kind": facts.kind,
+                "language": facts.language,
+                "duty": facts.duty,
+                "must_record": facts.must_record,
+                "regulation": facts.regulation,
+                "lines": facts.lines,
+                "people": facts.people,
+                "sealed": self._seal.seal("calls", facts.call, who_and_when),
+            },
+        )
+
+    def add_party(self, call: CallId, row: PartyRow) -> Future[None]:
+        """Enter a party that joined later, or anew what is now known of one (it left, who it is)."""
+        return self.submit(lambda db: self._insert_party(db, call, row))
+
+    def _insert_party(self, db: Connection, call: CallId, row: PartyRow) -> None:
+        party = row.party
+        who_and_when = {
+            "address": party.address,
+            "person": party.person,
+            "device": party.device,
+            "manager": row.manager,
+            "mandated_by": party.mandated_by,
+            "joined": party.joined,
+            "left": party.left,
+        }
+        columns = {
+            "call": call,
+            "party": party.id,
+            "role": party.role,
+            "outside": party.outside,
+            "known_by": party.known_by,
+            "language": row.language,
+            "notice_version": row.notice_version,
+            "population": row.population,
+            "confidential_scope": row.confidential_scope,
+            "sealed": self._seal.seal("parties", f"{call}/{party.id}", who_and_when),
+        }
+        _insert(db, "parties", columns, replace=True)
+        for told in party.told:
+            self._insert_told(db, call, party.id, told, ())
+
+    def add_told(self, call: CallId, party: str, told: Told, receipts: Sequence[Any] = ()) -> Future[None]:
+        """Enter what a party has been told; `receipts` are the RTCP receiver reports of that time."""
+        return self.submit(lambda db: self._insert_told(db, call, party, told, receipts))
+
+    def _insert_told(
+        self, db: Connection, call: CallId, party: str, told: Told, receipts: Sequence[Any]
+    ) -> None:
+        when = {
+            "identity": told.identity,
+            "began": told.began,
+            "ended": told.ended,
+            "receipts": list(receipts),
+        }
+        columns = {
+            "call": call,
+            "party": party,
+            "uses": _names(told.uses),
+            "purposes": _names(told.purposes),
+            "language": told.language,
+            "how": told.how,
+            "prompt": told.prompt,
+            "document": told.document,
+            "packets": told.packets,
+            "sealed": self._seal.seal("told", call, when),
+        }
+        _insert(db, "told", columns)
+
+    def add_objection(self, call: CallId, objection: Objection) -> Future[None]:
+        """Enter that a party objects to one use."""
+        sealed = self._seal.seal("objections", call, {"since": objection.since, "undone": None})
+        columns = {"party": objection.party, "use": objection.use, "how": objection.how}
+        row = {"call": call, **columns, "undone": 0, "sealed": sealed}
+        return self.submit(lambda db: _run_insert(db, "objections", row))
+
+    def set_private(self, call: CallId, since_ms: int, cut_ms: int) -> Future[None]:
+        """Enter that the agent made the call private: since when on its axis, and how far that reached back."""
+        columns = {"private_since_ms": since_ms, "private_cut_ms": cut_ms}
+        return self.submit(lambda db: _update(db, "calls", call, columns))
+
+    def record_decision(self, call: CallId, decision: Decision, at: datetime) -> Future[int]:
+        """Enter a decision with its reasons, in order."""
+        row = {
+            "call": call,
+            "use": decision.use,
+            "allowed": decision.allowed,
+            "class": decision.cls,
+            "cause": decision.cause,
+            "plan": decision.plan,
+            "purposes": _names(purpose.name for purpose in decision.purposes),
+            "sealed": self._seal.seal("decisions", call, {"at": at}),
+        }
+
+        def change(db: Connection) -> int:
+            number = _insert(db, "decisions", row)
+            _insert_reasons(db, call, number, decision.reasons)
+            return number
+
+        return self.submit(change)
+
+    def add_spans(self, call: CallId, spans: Sequence[Span]) -> Future[None]:
+        """Enter the spans so far: what a crash would otherwise take. `finish_call` replaces them."""
+        return self.submit(lambda db: _replace_spans(db, call, spans))
+
+    def finish_call(
+        self, call: CallId, ended: datetime | None, spans: Sequence[Span], reasons: Sequence[Reason] = ()
+    ) -> Future[Outcome]:
+        """End a call. Its outcome follows from its spans, which must add up (I8). `ended` is None if unknown."""
+        if not book.add_up(spans):
+            raise BrokenInvariant("the spans of a call do not add up to its length (I8)")
+        outcome, decisive = book.outcome(spans), book.heaviest(spans)
+        given = list(reasons) or [Reason(decisive.reason, "")]
+
+        def change(db: Connection) -> Outcome:
+            found = db.execute("select state, sealed from calls where id = ?", [call]).fetchone()
+            if found is None or found[0] != "open":
+                raise BrokenInvariant("a call that is not open was ended")
+            facts = {**self._seal.open("calls", call, found[1]), "ended": ended}
+            columns = {"state": "ended", "outcome": outcome, "length_ms": spans[-1].to_ms}
+            _update(db, "calls", call, {**columns, "sealed": self._seal.seal("calls", call, facts)})
+            _replace_spans(db, call, spans)
+            _insert_reasons(db, call, None, given)
+            return outcome
+
+        return self.submit(change)
+
+    # ------------------------------------------------------------- confidential
+
+    def count_confidential(self, day: date) -> Future[None]:
+        """Count a confidential call: the one thing that is ever kept of it (I8)."""
+        return self.submit(lambda db: _count_confidential(db, day))
+
+    def forget_confidential(self, call: CallId, day: date) -> Future[None]:
+        """A call turned out to be confidential: forget that it was here, and count it. Its audio is not ours to
+        forget: put a tomb beside its journals first."""
+
+        def change(db: Connection) -> None:
+            owned = "recording in (select id from recordings where call = ?)"
+            for table in ("wrapped_keys", "purposes", "uses"):
+                db.execute(f"delete from {table} where {owned}", [call])
+            for table in ("recordings", "reasons", "decisions", "spans", "objections", "told", "parties"):
+                db.execute(f"delete from {table} where call = ?", [call])
+            db.execute("delete from calls where id = ?", [call])
+            _count_confidential(db, day)
+
+        return self.submit(change)
+
+    # --------------------------------------------------------------- recordings
+
+    def open_recording(self, row: RecordingRow) -> Future[None]:
+        """Enter a recording, before its first sample: class, purposes, grounds, cause, versions (I3)."""
+        when = {"person": row.person, "started": row.started, "ended": None}
+        columns = {
+            "id": row.id,
+            "call": row.call,
+            "party": row.party,
+            "class": row.decision.cls,
+            "cause": row.decision.cause,
+            "plan": row.decision.plan,
+            "draw": row.draw,
+            "seed": row.seed,
+            "regulation": row.regulation,
+            "announcement": json.dumps(list(row.announcement)),
+            "state": State.OPEN,
+            "tries": 0,
+            "restricted": 0,
+            "held": 0,
+            "derived_from": row.derived_from,
+            "sealed": self._seal.seal("recordings", row.id, when),
+        }
+        missing = [p.name for p in row.decision.purposes if not row.recipients.get(p.name)]
+        if missing or not row.decision.purposes:
+            raise BrokenInvariant("a recording without recipients for each of its purposes was opened (I6)")
+
+        def change(db: Connection) -> None:
+            _insert(db, "recordings", columns)
+            for purpose in row.decision.purposes:
+                self._insert_purpose(db, row.id, purpose, row.recipients[purpose.name])
+
+        return self.submit(change)
+
+    def _insert_purpose(self, db: Connection, recording: str, purpose: Purpose, to: Sequence[str]) -> None:
+        ground = {str(kind): text for kind, text in purpose.ground.items()}
+        clocks = {
+            "destroy_by": purpose.destroy_by,
+            "select_by": purpose.select_by,
+            "evaluate_by": purpose.evaluate_by,
+        }
+        columns = {
+            "recording": recording,
+            "purpose": purpose.name,
+            "ground_agent": ground.get("agent"),
+            "ground_customer": ground.get("customer"),
+            "balancing": purpose.balancing,
+            "recipients": json.dumps(list(to)),
+            "sealed": self._seal.seal("purposes", f"{recording}/{purpose.name}", clocks),
+        }
+        _insert(db, "purposes", columns)
+
+    def close_recording(self, recording: str, ended: datetime | None, reason: str) -> Future[None]:
+        """The journal is whole and waits to be rendered."""
+
+        def change(db: Connection) -> None:
+            sealed = _one(db, "select sealed from recordings where id = ?", recording)
+            facts = {**self._seal.open("recordings", recording, sealed), "ended": ended}
+            columns = {"ended": reason, "sealed": self._seal.seal("recordings", recording, facts)}
+            _advance(db, recording, State.CLOSED, {State.OPEN}, columns)
+
+        return self.submit(change)
+
+    def rendered(self, result: RenderResult) -> Future[None]:
+        """The sealed file is on the disk. Once this Future is done the journal may be destroyed, not before."""
+        columns = {
+            "file": result.output,
+            "bytes": result.bytes,
+            "sha256": result.sha256,
+            "sealed_sha256": result.sealed_sha256,
+            "frames": result.frames,
+            "rate": result.rate,
+            "packets": result.packets,
+            "lost": result.lost,
+            "gaps": json.dumps(list(result.gaps)),
+        }
+
+        def change(db: Connection) -> None:
+            _advance(db, result.recording, State.SEALED, set(UNFINISHED), columns)
+            for purpose, wrapped in result.wrapped.items():
+                _insert(
+                    db,
+                    "wrapped_keys",
+                    {"recording": result.recording, "purpose": purpose, "wrapped": wrapped},
+                )
+
+        return self.submit(change)
+
+    def tried(self, recording: str) -> Future[None]:
+        """Count a try to render."""
+        return self.submit(
+            lambda db: _run(db, "update recordings set tries = tries + 1 where id = ?", recording)
+        )
+
+    def sealed_journal(self, recording: str) -> Future[None]:
+        """The journal's key died with the power: the journal itself is the sealed recording (I7)."""
+        return self._end(recording, State.SEALED_JOURNAL, "key-gone", set(UNFINISHED))
+
+    def failed(self, recording: str, reason: str) -> Future[None]:
+        """Nothing was kept, or what was kept is gone."""
+        return self._end(recording, State.FAILED, reason, set(UNFINISHED))
+
+    def quarantined(self, recording: str, reason: str) -> Future[None]:
+        """Renderers failed on it; the journal is set aside for its recipients."""
+        return self._end(recording, State.QUARANTINED, reason, set(UNFINISHED))
+
+    def destroyed(self, recording: str, reason: str) -> Future[None]:
+        """Destroyed: whatever its state was, its wrapped keys go with it."""
+
+        def change(db: Connection) -> None:
+            _advance(db, recording, State.DESTROYED, set(State), {"reason": reason})
+            _run(db, "delete from wrapped_keys where recording = ?", recording)
+
+        return self.submit(change)
+
+    def _end(self, recording: str, state: State, reason: str, before: set[State]) -> Future[None]:
+        return self.submit(lambda db: _advance(db, recording, state, before, {"reason": reason}))
+
+    # --------------------------------------------------------------------- uses
+
+    def log_use(
+        self,
+        recording: str,
+        person: PersonId | str,
+        action: str,
+        purpose: str,
+        allowed: bool,
+        reasons: Sequence[Reason],
+        at: datetime,
+    ) -> Future[None]:
+        """Enter that somebody used a recording, or was refused it (KSF15-3.4, 0.12)."""
+        row = {
+            "recording": recording,
+            "action": action,
+            "purpose": purpose,
+            "allowed": allowed,
+            "reasons": json.dumps([reason.code for reason in reasons]),
+            "sealed": self._seal.seal("uses", recording, {"person": person, "at": at}),
+        }
+        return self.submit(lambda db: _run_insert(db, "uses", row))
+
+
+def _migrate(path: Path) -> None:
+    connection = connect(path)
+    try:
+        migrations.apply(Database(connection))
+    finally:
+        connection.close()
+    path.chmod(0o600)
+
+
+def _names(values: Iterable[str]) -> str:
+    return json.dumps(sorted(str(value) for value in values))
+
+
+def _insert(db: Connection, table: str, row: Mapping[str, Any], *, replace: bool = False) -> int:
+    names = ", ".join(f"[{name}]" for name in row)
+    marks = ", ".join("?" * len(row))
+    verb = "insert or replace" if replace else "insert"
+    done = db.execute(f"{verb} into [{table}] ({names}) values ({marks})", list(row.values()))
+    return int(done.lastrowid or 0)
+
+
+def _run_insert(db: Connection, table: str, row: Mapping[str, Any]) -> None:
+    _insert(db, table, row)
+
+
+def _update(db: Connection, table: str, row: str, columns: Mapping[str, Any]) -> None:
+    names = ", ".join(f"[{name}] = ?" for name in columns)
+    db.execute(f"update [{table}] set {names} where id = ?", [*columns.values(), row])
+
+
+def _run(db: Connection, sql: str, *values: Any) -> None:
+    db.execute(sql, values)
+
+
+def _one(db: Connection, sql: str, *values: Any) -> Any:
+    found = db.execute(sql, values).fetchone()
+    if found is None:
+        raise BrokenInvariant("the catalog was asked to change a row it does not have")
+    return found[0]
+
+
+def _advance(
+    db: Connection, recording: str, state: State, before: set[State], columns: Mapping[str, Any]
+) -> None:
+    """Move a recording to another state, from one it may come from."""
+    now = State(_one(db, "select state from recordings where id = ?", recording))
+    if now not in before:
+        raise BrokenInvariant(f"a recording that is {now} cannot become {state}")
+    _update(db, "recordings", recording, {"state": state, **columns})
+
+
+def _replace_spans(db: Connection, call: str, spans: Sequence[Span]) -> None:
+    db.execute("delete from spans where call = ?", [call])
+    rows = [(call, i, s.state, s.from_ms, s.to_ms, s.reason) for i, s in enumerate(spans)]
+    db.executemany("insert into spans values (?, ?, ?, ?, ?, ?)", rows)
+
+
+def _insert_reasons(db: Connection, call: str, decision: int | None, reasons: Sequence[Reason]) -> None:
+    for reason in reasons:
+        row = {"call": call, "decision": decision, "code": reason.code, "requirement": reason.requirement}
+        _insert(db, "reasons", {**row, "tell": _names(reason.tell)})
+
+
+def _count_confidential(db: Connection, day: date) -> None:
+    db.execute(
+        "insert into confidential_counts values (?, 1) on conflict (day) do update set count = count + 1",
+        [day.isoformat()],
+    )

@@ -1,0 +1,141 @@
+"""Where recordings lie, and how a file is written so that it is whole or not there.
+
+    <directory>/journals/<id>.qmj     a running recording, or one that waits to be rendered; <id>.tomb beside it = destroy
+    <directory>/recordings/<id>.<try>.flac.age    rendered and sealed; the catalog names the one that counts
+    <directory>/recordings/<id>.qmj   a journal whose key died with the power: it is the sealed recording
+    <directory>/quarantine/<id>.qmj   three renderers failed on it; only its recipients can open it
+    <key_directory>/<id>.key          a running journal's key, in memory (tmpfs)
+
+Every byte in these files is ciphertext from its first write (I6), but for a journal's envelope.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from qm_sip.errors import StartError
+
+PART = ".part"
+SEALED = ".flac.age"
+_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+def write_synced(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file that is there whole or not at all, whatever happens meanwhile, and survives a power cut."""
+    part = path.with_name(path.name + PART)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make what was created, renamed or removed in a directory durable."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file without holding it in memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Store:
+    """The folders of one recorder, and the few moves that are made in them."""
+
+    def __init__(self, directory: Path, key_directory: Path) -> None:
+        self.journals = directory / "journals"
+        self.recordings = directory / "recordings"
+        self.quarantine = directory / "quarantine"
+        self.keys = key_directory
+
+    def prepare(self) -> None:
+        """Make the folders, for this user only. Raises StartError if that cannot be."""
+        for folder in (self.journals, self.recordings, self.quarantine, self.keys):
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                probe = folder / f".probe{PART}"
+                probe.write_bytes(b"\0" * 4096)
+                probe.unlink()
+            except OSError as error:
+                remedy = "give the service a directory it may write to, on a disk with room"
+                raise StartError(f"cannot write to {folder}: {error.strerror}", remedy=remedy) from None
+
+    def journal(self, recording: str) -> Path:
+        return self.journals / f"{recording}.qmj"
+
+    def tomb(self, recording: str) -> Path:
+        return self.journals / f"{recording}.tomb"
+
+    def key(self, recording: str) -> Path:
+        return self.keys / f"{recording}.key"
+
+    def sealed_journal(self, recording: str) -> Path:
+        return self.recordings / f"{recording}.qmj"
+
+    def sealed(self, name: str) -> Path:
+        return self.recordings / name
+
+    def new_sealed(self, recording: str) -> Path:
+        """A name for one attempt: a renderer that outlived its server can never overwrite another's file."""
+        return self.recordings / f"{recording}.{secrets.token_hex(4)}{SEALED}"
+
+    def found(self, suffix: str) -> Iterator[str]:
+        """Ids of the recordings that have a file of this suffix among the journals."""
+        for path in sorted(self.journals.glob(f"*{suffix}")):
+            if _ID.fullmatch(path.stem):
+                yield path.stem
+
+    def attempts(self, recording: str) -> list[Path]:
+        """Sealed files of a recording, finished or not, whoever made them."""
+        return [
+            p for p in self.recordings.iterdir() if p.name.split(".")[0] == recording and p.suffix != ".qmj"
+        ]
+
+    def destroy_key(self, recording: str) -> None:
+        self.key(recording).unlink(missing_ok=True)
+
+    def destroy_journal(self, recording: str) -> None:
+        """Destroy a journal: its key first, for without it the rest is noise."""
+        self.destroy_key(recording)
+        self.journal(recording).unlink(missing_ok=True)
+        sync_directory(self.journals)
+
+    def keep_as_sealed(self, recording: str) -> None:
+        """The journal whose key is gone becomes the sealed recording."""
+        self.journal(recording).replace(self.sealed_journal(recording))
+        sync_directory(self.recordings)
+        sync_directory(self.journals)
+
+    def set_aside(self, recording: str) -> None:
+        """Move a journal to quarantine. Its key dies: the host cannot open what it has put away (I6)."""
+        self.journal(recording).replace(self.quarantine / f"{recording}.qmj")
+        sync_directory(self.quarantine)
+        sync_directory(self.journals)
+        self.destroy_key(recording)
+
+    def erase(self, recording: str) -> None:
+        """Remove every file of a recording; its tomb last, so that a crash in between begins again."""
+        self.destroy_key(recording)
+        for path in [
+            *self.attempts(recording),
+            self.sealed_journal(recording),
+            self.quarantine / f"{recording}.qmj",
+        ]:
+            path.unlink(missing_ok=True)
+        sync_directory(self.recordings)
+        sync_directory(self.quarantine)
+        self.destroy_journal(recording)
+        self.tomb(recording).unlink(missing_ok=True)
+        sync_directory(self.journals)

@@ -1,0 +1,117 @@
+"""From a closed journal to a sealed recording, in an order in which a crash at any point loses nothing.
+
+    render (file synced)  ->  catalog entry (durable)  ->  journal key destroyed  ->  journal destroyed
+
+Until the catalog entry stands, the journal is the recording and everything else can be thrown away and done again;
+from then on the sealed file is, and the journal is only still there. `recovery.py` picks up wherever this ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from qm_sip.recorder.catalog import Catalog
+from qm_sip.recorder.files import Store
+from qm_sip.recorder.jobs import RenderJob
+from qm_sip.recorder.pool import PoolStopped, RendererPool, RenderFailed, StorageTrouble
+from qm_sip.recorder.rows import Recording, State
+
+log = logging.getLogger(__name__)
+
+RETRY_FIRST, RETRY_MOST = 5.0, 300.0  # seconds between tries while the disk has no room
+
+
+class Finisher:
+    """Finishes recordings, in the background if asked to. What it has not done when it stops, recovery does."""
+
+    def __init__(self, catalog: Catalog, store: Store, pool: RendererPool) -> None:
+        self._catalog, self._store, self._pool = catalog, store, pool
+        self._tasks: dict[str, asyncio.Task[State | None]] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Recordings that are not finished yet."""
+        return len(self._tasks)
+
+    def start(self, recording: str) -> asyncio.Task[State | None]:
+        """Finish a recording in the background. Asking twice for the same is asking once."""
+        if recording not in self._tasks:
+            task = asyncio.create_task(self.finish(recording), name=f"finish {recording}")
+            self._tasks[recording] = task
+            task.add_done_callback(lambda done: self._done(recording, done))
+        return self._tasks[recording]
+
+    def _done(self, recording: str, task: asyncio.Task[State | None]) -> None:
+        del self._tasks[recording]
+        if not task.cancelled() and task.exception() is not None:
+            log.error("recording %s could not be finished", recording, exc_info=task.exception())
+
+    async def finish(self, recording: str) -> State | None:
+        """Finish one recording, waiting for room on the disk if need be. Returns its state, None if left undone."""
+        delay = RETRY_FIRST
+        while True:
+            try:
+                return await self.attempt(recording)
+            except StorageTrouble as trouble:
+                log.error("recording %s waits: %s", recording, trouble)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, RETRY_MOST)
+            except PoolStopped:
+                return None
+
+    async def attempt(self, recording: str) -> State:
+        """Try once to finish a recording."""
+        row = await asyncio.to_thread(self._catalog.recording, recording)
+        if row is None:
+            raise LookupError("a recording that is not in the catalog cannot be finished")
+        if self._store.tomb(recording).exists():
+            return await self.destroy(recording)
+        if row.state in (State.OPEN, State.CLOSED):
+            return await self._render(row)
+        if row.state in (State.SEALED, State.DESTROYED):
+            await asyncio.to_thread(self._store.destroy_journal, recording)
+        return row.state
+
+    async def _render(self, row: Recording) -> State:
+        job = RenderJob(
+            recording=row.id,
+            journal=self._store.journal(row.id),
+            key=self._store.key(row.id),
+            output=self._store.new_sealed(row.id),
+            recipients=row.recipients,
+        )
+        try:
+            result = await self._pool.render(job)
+        except RenderFailed as problem:
+            return await self._give_up(row.id, problem)
+        if self._store.tomb(row.id).exists():  # destroyed while it was being rendered
+            return await self.destroy(row.id)
+        await asyncio.wrap_future(self._catalog.rendered(result))
+        await asyncio.to_thread(self._store.destroy_journal, row.id)
+        return State.SEALED
+
+    async def _give_up(self, recording: str, problem: RenderFailed) -> State:
+        """Nothing was kept: failed. Or nobody can render it: set it aside, first in the catalog, then on disk."""
+        if problem.code == "empty":
+            await asyncio.wrap_future(self._catalog.failed(recording, "nothing-kept"))
+            await asyncio.to_thread(self._store.destroy_journal, recording)
+            return State.FAILED
+        log.error("recording %s is quarantined: %s", recording, problem)
+        await asyncio.wrap_future(self._catalog.quarantined(recording, f"render-{problem.code}"))
+        await asyncio.to_thread(self._store.set_aside, recording)
+        return State.QUARANTINED
+
+    async def destroy(self, recording: str) -> State:
+        """Obey a tomb: the row says destroyed and has no keys, then every file goes, the tomb last."""
+        if self._catalog.recording(recording) is not None:
+            await asyncio.wrap_future(self._catalog.destroyed(recording, "destroyed"))
+        await asyncio.to_thread(self._store.erase, recording)
+        return State.DESTROYED
+
+    async def stop(self, wait: float = 0.0) -> None:
+        """Stop: running renders get `wait` seconds, the rest is left to recovery."""
+        await self._pool.stop(wait)
+        for task in list(self._tasks.values()):
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)

@@ -1,0 +1,119 @@
+"""At the start: bring whatever the last run left to its end. Doing it twice does no more than doing it once.
+
+Order matters. Tombs come before everything (what was destroyed stays destroyed, I7). Then what killed renderers left
+half written goes. Then every journal is settled by what its catalog row says and whether its key is still there:
+
+    row             key     what happens
+    open, closed    there   rendered like any other
+    open, closed    gone    the power was cut: the journal is the sealed recording
+    sealed          any     it was rendered; what is left of the journal goes
+    quarantined     any     set aside
+    none, failed    any     nobody decided about it: set aside
+
+Last, rows whose journal is gone have failed, and calls that were open have ended with a span `failed`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+
+from qm_sip.policy.facts import CallId, Reason, SpanState
+from qm_sip.recorder.catalog import Catalog
+from qm_sip.recorder.files import PART, SEALED, Store
+from qm_sip.recorder.finish import Finisher
+from qm_sip.recorder.rows import UNFINISHED, State
+from qm_sip.recorder.spans import Span
+
+log = logging.getLogger(__name__)
+
+SERVER_DIED = Reason("server-died", "I8")
+
+
+@dataclass
+class Recovered:
+    """What was done. `rendering` are the renders that recovery began and did not wait for."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    rendering: list[asyncio.Task[State | None]] = field(default_factory=list)
+
+
+async def recover(catalog: Catalog, store: Store, finisher: Finisher, *, wait: bool = False) -> Recovered:
+    """Recover from whatever happened. Call it before the engine starts; rendering goes on behind it."""
+    done = Recovered()
+    for recording in list(store.found(".tomb")):
+        await finisher.destroy(recording)
+        done.counts["destroyed"] += 1
+    _remove_leftovers(catalog, store, done)
+    for recording in list(store.found(".qmj")):
+        done.counts[await _settle(recording, catalog, store, finisher, done)] += 1
+    for recording in catalog.unfinished():
+        done.counts[await _without_journal(recording, catalog, store)] += 1
+    for call in catalog.open_calls():
+        await _end_call(CallId(call), catalog)
+        done.counts["calls-ended"] += 1
+    if wait:
+        await asyncio.gather(*done.rendering)
+    log.info("recovered: %s", dict(done.counts))
+    return done
+
+
+def _remove_leftovers(catalog: Catalog, store: Store, done: Recovered) -> None:
+    """Remove half-written files, attempts that no row names, and keys of journals that are gone.
+
+    A finished file without a row is left: it is not ours to judge.
+    """
+    for path in sorted(store.recordings.iterdir()):
+        row = catalog.recording(path.name.split(".")[0])
+        stale = row is not None and path.name.endswith(SEALED) and path.name != row.file
+        if stale or path.name.endswith(PART):
+            path.unlink(missing_ok=True)
+            done.counts["leftovers-removed"] += 1
+    for key in sorted(store.keys.glob("*.key")):
+        if not store.journal(key.stem).exists():
+            key.unlink(missing_ok=True)
+            done.counts["keys-removed"] += 1
+
+
+async def _settle(recording: str, catalog: Catalog, store: Store, finisher: Finisher, done: Recovered) -> str:
+    """Settle one journal; the name of what was done."""
+    row = catalog.recording(recording)
+    if row is None or row.state in (State.QUARANTINED, State.FAILED):
+        store.set_aside(recording)
+        return "set-aside"
+    if row.state is State.SEALED_JOURNAL:
+        store.keep_as_sealed(recording)
+        return "sealed-journal"
+    if row.state not in UNFINISHED:
+        store.destroy_journal(recording)
+        return "journal-destroyed"
+    if store.key(recording).exists():
+        done.rendering.append(finisher.start(recording))
+        return "rendering"
+    await asyncio.wrap_future(catalog.sealed_journal(recording))
+    store.keep_as_sealed(recording)
+    return "sealed-journal"
+
+
+async def _without_journal(recording: str, catalog: Catalog, store: Store) -> str:
+    """An unfinished row: its journal is being rendered, or it never had one."""
+    if store.journal(recording).exists():
+        return "waiting"
+    row = catalog.recording(recording)
+    if row is None or row.state not in UNFINISHED:  # it was finished while we looked
+        return "finished"
+    await asyncio.wrap_future(catalog.failed(recording, "journal-missing"))
+    return "journal-missing"
+
+
+async def _end_call(call: CallId, catalog: Catalog) -> None:
+    """A call of a run that died: the spans it had entered stand, from there on it failed, for how long nobody knows."""
+    known = [
+        Span(SpanState(row["state"]), row["from_ms"], row["to_ms"], row["reason"])
+        for row in catalog.spans(call)
+    ]
+    end = known[-1].to_ms if known else 0
+    spans = [*known, Span(SpanState.FAILED, end, end, SERVER_DIED.code)]
+    await asyncio.wrap_future(catalog.finish_call(call, None, spans, [SERVER_DIED]))

@@ -1,0 +1,90 @@
+"""A renderer: `python -m qm_sip.recorder.renderer`, a long-lived process of low priority that renders journals.
+
+One JSON line in is one job, one JSON line out its result; the end of standard input is the end of the process.
+It gets paths, never keys, on its pipe. Plaintext lives in its memory only; it leaves no core dump (I6).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from typing import Any, TextIO
+
+from qm_sip.recorder.files import write_synced
+from qm_sip.recorder.jobs import RenderJob, RenderResult
+from qm_sip.recorder.journal import JournalEmpty, JournalError, read_journal, read_key
+from qm_sip.recorder.render import Rendered, Sealed, render, seal
+from qm_sip.recorder.timeline import RATE
+
+NICENESS = 10
+
+
+def main() -> None:
+    """Become a renderer: humble, silent about what it knows, deaf to Ctrl-C (the server decides when it ends)."""
+    os.nice(NICENESS)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    serve(sys.stdin, sys.stdout)
+
+
+def serve(source: TextIO, sink: TextIO) -> None:
+    """Answer every line with a line, until there are no more."""
+    for line in source:
+        sink.write(json.dumps(answer(line)) + "\n")
+        sink.flush()
+
+
+def answer(line: str) -> dict[str, Any]:
+    """Do one job. What went wrong is named, never described with the recording's content."""
+    try:
+        return do_job(RenderJob.from_json(json.loads(line))).to_json()
+    except JournalEmpty as error:
+        return {"ok": False, "error": "empty", "text": str(error)}
+    except JournalError as error:
+        return {"ok": False, "error": "journal", "text": str(error)}
+    except OSError as error:
+        return {"ok": False, "error": "storage", "text": f"{type(error).__name__} {error.strerror}"}
+    except Exception as error:  # a renderer outlives any bug in audio code; the pool counts the tries
+        return {"ok": False, "error": "bug", "text": type(error).__name__}
+
+
+def do_job(job: RenderJob) -> RenderResult:
+    """Open, render, seal, write."""
+    began = time.process_time()
+    journal = read_journal(job.journal.read_bytes(), read_key(job.key))
+    if journal.envelope.recording != job.recording:
+        raise JournalError("the journal is of another recording")
+    rendered = render(journal)
+    sealed = seal(rendered.flac, job.recipients)
+    write_synced(job.output, sealed.ciphertext)
+    return _result(job, rendered, sealed, time.process_time() - began)
+
+
+def _result(job: RenderJob, rendered: Rendered, sealed: Sealed, cpu: float) -> RenderResult:
+    tracks = rendered.timeline.tracks
+    return RenderResult(
+        recording=job.recording,
+        output=job.output.name,
+        bytes=len(sealed.ciphertext),
+        sha256=rendered.sha256,
+        sealed_sha256=sealed.sha256,
+        wrapped=dict(sealed.wrapped),
+        frames=rendered.timeline.length,
+        rate=RATE,
+        packets=sum(len(track.sizes) for track in tracks),
+        lost=sum(track.lost for track in tracks),
+        duplicates=sum(track.duplicates for track in tracks),
+        anchors=sum(track.anchors for track in tracks),
+        unusable=sum(track.unusable for track in tracks),
+        gaps=rendered.timeline.gaps,
+        ended=rendered.ended,
+        cpu_seconds=round(cpu, 4),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""One thread writes the catalog; what waits together is committed together.
+
+A caller hands in a function and gets a Future, done when the change is on the disk: WAL with synchronous=FULL, one
+commit for all that queued up while the last one was being synced. A function that raises is undone alone.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Job = tuple[Callable[[sqlite3.Connection], Any], "Future[Any]"]
+
+BATCH = 200
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the catalog as its writer does."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = full")
+    connection.execute("pragma foreign_keys = on")
+    connection.execute("pragma secure_delete = on")  # what is forgotten is overwritten
+    return connection
+
+
+class Writer:
+    def __init__(self, path: Path) -> None:
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._connection = connect(path)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="catalog-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, change: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Queue a change. The Future is done when it is durable, or holds what it raised."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the catalog is closed")
+            self._queue.put((change, future))
+        return future
+
+    def close(self) -> None:
+        """Write what was queued, then end."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        going = True
+        while going:
+            batch, going = self._next_batch()
+            if batch:
+                self._commit(batch)
+
+    def _next_batch(self) -> tuple[list[Job], bool]:
+        """Wait for one change, take with it what is there already."""
+        batch: list[Job] = []
+        while len(batch) < BATCH:
+            try:
+                job = self._queue.get(block=not batch)
+            except queue.Empty:
+                break
+            if job is None:
+                return batch, False
+            if job[1].set_running_or_notify_cancel():
+                batch.append(job)
+        return batch, True
+
+    def _commit(self, batch: list[Job]) -> None:
+        try:
+            self._connection.execute("begin immediate")
+            done = [self._apply(change) for change, _ in batch]
+            self._connection.execute("commit")
+        except sqlite3.Error as error:  # disk full, I/O error: nothing of the batch is durable
+            if self._connection.in_transaction:
+                self._connection.execute("rollback")
+            done = [(None, error)] * len(batch)
+        for (_, future), (result, problem) in zip(batch, done, strict=True):
+            if problem is None:
+                future.set_result(result)
+            else:
+                future.set_exception(problem)
+
+    def _apply(self, change: Callable[[sqlite3.Connection], Any]) -> tuple[Any, BaseException | None]:
+        """Run one change in a savepoint of its own."""
+        self._connection.execute("savepoint change")
+        try:
+            result = change(self._connection)
+        except Exception as error:
+            self._connection.execute("rollback to change")
+            self._connection.execute("release change")
+            return None, error
+        self._connection.execute("release change")
+        return result, None
