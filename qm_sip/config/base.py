@@ -1,8 +1,8 @@
 """What every settings model shares: frozen, unknown keys refused, a sentence (and a unit) under each field.
 
-A field's docstring is its documentation: docs/settings.md is written from it (`config/document.py`). A `Literal`
-with one value is a place kept for something not built yet: its default is true of the program today, any other
-value is refused.
+A field's docstring is its documentation: docs/settings.md is written from it (`config/document.py`). A
+`Literal` with one value is a place kept for something not built yet: its default is true of the program
+today, any other value is refused.
 """
 
 from __future__ import annotations

@@ -37,7 +37,9 @@ def routes_lead_somewhere(config: Config, complain: Complain) -> None:
     for position, route in enumerate(config.server.routes):
         for key, name in (("from", route.from_), ("to", route.to)):
             if name not in config.server.peers:
-                complain(SERVER, f"there is no peer {name!r}", ("routes", position, key), "add [peers] for it")
+                complain(
+                    SERVER, f"there is no peer {name!r}", ("routes", position, key), "add [peers] for it"
+                )
         target = config.server.peers.get(route.to)
         if target and target.next_hop is None:
             complain(SERVER, f"the peer {route.to!r} has no next_hop", ("routes", position, "to"))
@@ -60,7 +62,9 @@ def peers_are_distinct(config: Config, complain: Complain) -> None:
         for address in peer.addresses:
             owner = seen.setdefault(str(address), name)
             if owner != name:
-                complain(SERVER, f"{address} is also an address of peers.{owner}", ("peers", name, "addresses"))
+                complain(
+                    SERVER, f"{address} is also an address of peers.{owner}", ("peers", name, "addresses")
+                )
         if bool(peer.username) != (peer.password_file is not None):
             complain(SERVER, "username and password_file go together", ("peers", name))
 
@@ -294,7 +298,9 @@ def in_force_is_whole(config: Config, complain: Complain) -> None:
         return
     begins = regulation.consent.from_
     if begins is None:
-        complain(REGULATION, "is required: from when it holds", ("regulation", "consent"), "from = 2026-01-01")
+        complain(
+            REGULATION, "is required: from when it holds", ("regulation", "consent"), "from = 2026-01-01"
+        )
         return
     lacks = regulation.lacks(begins)
     if lacks:

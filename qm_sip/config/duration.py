@@ -1,7 +1,8 @@
-"""Lengths of time as written in the settings: ISO 8601 ("P2M", "PT72H") or a plain number with s, m or h ("90s").
+"""Lengths of time as written in the settings: ISO 8601 ("P2M", "PT72H") or a plain number with s, m or h
+("90s").
 
-A duration with years or months depends on the calendar, so it has no fixed number of seconds: only `after(moment)`
-says what it means (ISO 8601-1:2019, 5.5.2.2).
+A duration with years or months depends on the calendar, so it has no fixed number of seconds: only
+`after(moment)` says what it means (ISO 8601-1:2019, 5.5.2.2).
 """
 
 from __future__ import annotations

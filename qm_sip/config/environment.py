@@ -1,8 +1,9 @@
 """Settings of `qm_sip.toml` given by the environment instead: for tests, containers and the load example.
 
-`QM_SIP_<TABLE>_<KEY>` replaces one key, e.g. QM_SIP_MEDIA_PORTS=20000-20999 (lists: parts separated by commas).
-`QM_SIP_PEER_<NAME>_NEXT_HOP` and `_ADDRESSES` replace a peer's; `QM_SIP_ROUTE_NEXT_HOP` the next hop of the one peer
-that calls go to; `QM_SIP_KEYS_<PURPOSE>_RECIPIENTS` a purpose's keys. Paths count from the working directory.
+`QM_SIP_<TABLE>_<KEY>` replaces one key, e.g. QM_SIP_MEDIA_PORTS=20000-20999 (lists: parts separated by
+commas). `QM_SIP_PEER_<NAME>_NEXT_HOP` and `_ADDRESSES` replace a peer's; `QM_SIP_ROUTE_NEXT_HOP` the next hop
+of the one peer that calls go to; `QM_SIP_KEYS_<PURPOSE>_RECIPIENTS` a purpose's keys. Paths count from the
+working directory.
 """
 
 from __future__ import annotations
@@ -109,4 +110,6 @@ def _peer_path(variable: str, merged: Raw) -> tuple[str, ...]:
             for peer in merged.get("peers", {}):
                 if peer.upper().replace("-", "_") == name:
                     return ("peers", peer, key)
-    raise ConfigError("no such peer or setting", file="environment", key=variable, remedy="see [peers] in qm_sip.toml")
+    raise ConfigError(
+        "no such peer or setting", file="environment", key=variable, remedy="see [peers] in qm_sip.toml"
+    )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from qm_sip.config.lines import Line, Lines, Match
 from qm_sip.config.numbers import NumberRange, NumberTable, is_number, normal
@@ -19,12 +18,8 @@ Complain = Callable[[str, str, Loc], None]  # file, problem, where
 
 LINES, PEOPLE = "lines.toml", "people.toml"
 
-
-class Never(NamedTuple):
-    """Why a number is looked for on both sides of a call: its kind, and the rule that says so."""
-
-    kind: LineKind
-    rule: str
+# What beats every other rule, the strongest first (docs/rules.md, rows 1, 2 and 5).
+NEVER_ORDER = (LineKind.EMERGENCY, LineKind.CONFIDENTIAL, LineKind.PRIVATE)
 
 
 @dataclass
@@ -43,7 +38,9 @@ class Index:
     by_direction: dict[Direction, DirectionIndex] = field(
         default_factory=lambda: {direction: DirectionIndex() for direction in Direction}
     )
-    never: NumberTable[Never] = field(default_factory=NumberTable)  # either side of the call
+    never: dict[LineKind, NumberTable[str]] = field(  # either side of the call; the value is the rule
+        default_factory=lambda: {kind: NumberTable() for kind in NEVER_ORDER}
+    )
     internal: NumberTable[bool] = field(default_factory=NumberTable)
     persons: dict[str, PersonId] = field(default_factory=dict)  # extension -> person
     confidential_persons: frozenset[PersonId] = frozenset()
@@ -96,29 +93,21 @@ class _Builder:
                     self.complain(PEOPLE, f"an extension also belongs to agent {owner}", loc)
                 self.index.internal.add_number(number, True)
                 if agent.confidential:
-                    self._enter_never_number(number, Never(LineKind.CONFIDENTIAL, "person"), PEOPLE, loc)
+                    self.index.never[LineKind.CONFIDENTIAL].add_number(number, "person")
         self.index.confidential_persons = frozenset(confidential)
 
     def _enter_never(self) -> None:
         never = self.lines.never
-        emergency = Never(LineKind.EMERGENCY, "emergency")
-        for number in self._numbers(never.emergency, ("never", "emergency")):
-            self._enter_never_number(number, emergency, LINES, ("never", "emergency"))
-        for position, function in enumerate(never.confidential):
-            loc: Loc = ("never", "confidential", position, "numbers")
-            for number in self._numbers(function.numbers, loc):
-                self._enter_never_number(number, Never(LineKind.CONFIDENTIAL, "function"), LINES, loc)
-        for key, rule in (("break_room", "break-room"), ("private_reach", "private-reach")):
+        for key, kind, rule in (
+            ("emergency", LineKind.EMERGENCY, "emergency"),
+            ("break_room", LineKind.PRIVATE, "break-room"),
+            ("private_reach", LineKind.PRIVATE, "private-reach"),
+        ):
             for number in self._numbers(getattr(never, key), ("never", key)):
-                self._enter_never_number(number, Never(LineKind.PRIVATE, rule), LINES, ("never", key))
-
-    def _enter_never_number(self, number: str, why: Never, file: str, loc: Loc) -> None:
-        taken = self.index.never.add_number(number, why)
-        if taken is None:
-            return
-        if {taken.kind, why.kind} == {LineKind.CONFIDENTIAL}:
-            return  # confidential twice is confidential
-        self.complain(file, f"a number is also {taken.kind.value} ({taken.rule})", loc)
+                self.index.never[kind].add_number(number, rule)
+        for position, function in enumerate(never.confidential):
+            for number in self._numbers(function.numbers, ("never", "confidential", position, "numbers")):
+                self.index.never[LineKind.CONFIDENTIAL].add_number(number, "function")
 
     def _enter_internal(self) -> None:
         internal = self.lines.internal
@@ -145,6 +134,7 @@ class _Builder:
         for key in ("numbers", "extensions"):
             for number in self._numbers(getattr(match, key), (*loc, key)):
                 self._tie(index.numbers.add_number(number, name), "a number is also in", (*loc, key))
+                self._not_never(number, name, (*loc, key))
         for prefix in self._numbers(match.prefixes, (*loc, "prefixes")):
             self._tie(index.numbers.add_prefix(prefix, name), "a prefix is also in", (*loc, "prefixes"))
         for numbers in self._ranges(match.ranges, (*loc, "ranges")):
@@ -158,12 +148,21 @@ class _Builder:
         if taken is not None:
             self.complain(LINES, f"{problem} line.{taken}", loc)
 
+    def _not_never(self, number: str, name: str, loc: Loc) -> None:
+        """A number of a customer-facing line that is confidential as well is a slip: nothing of it would be
+        kept.
+        """
+        if self.lines.line[name].kind is not LineKind.CUSTOMER_FACING:
+            return
+        for kind, table in self.index.never.items():
+            if table.find(number) is not None:
+                self.complain(LINES, f"a number is {kind.value} elsewhere, and that wins", loc)
+
     def _enter_both_sides(self, name: str, line: Line) -> None:
-        why, loc = Never(line.kind, f"line.{name}"), ("line", name, "match")
-        for key in ("numbers", "extensions"):
-            for number in self._numbers(getattr(line.match, key), (*loc, key)):
-                self._enter_never_number(number, why, LINES, (*loc, key))
-        for prefix in self._numbers(line.match.prefixes, (*loc, "prefixes")):
-            self.index.never.add_prefix(prefix, why)
-        for numbers in self._ranges(line.match.ranges, (*loc, "ranges")):
-            self.index.never.add_range(numbers, why)
+        table, rule, loc = self.index.never[line.kind], f"line.{name}", ("line", name, "match")
+        for number in self._numbers(line.match.numbers + line.match.extensions, loc):
+            table.add_number(number, rule)
+        for prefix in self._numbers(line.match.prefixes, loc):
+            table.add_prefix(prefix, rule)
+        for numbers in self._ranges(line.match.ranges, loc):
+            table.add_range(numbers, rule)

@@ -1,4 +1,4 @@
-"""`lines.toml`: which numbers are which kind of line, and how customers of a line are told (people.md 5A).
+"""`lines.toml`: which numbers are which kind of line, and how customers of a line are told.
 
 Everything starts shut: a call no rule names is neither recorded nor heard (KSF15-1.3b).
 """
@@ -47,7 +47,9 @@ class Numbering(Model):
     """How one number can be written in several ways. Numbers are compared in international form."""
 
     country: Annotated[str, Field(pattern=r"^\d{0,3}$")] = ""
-    """Country code that a national number belongs to. Unit: digits. Empty: numbers are compared as written."""
+    """Country code that a national number belongs to. Unit: digits. Empty: numbers are compared as
+    written.
+    """
     national_prefix: Annotated[str, Field(pattern=r"^\d{0,3}$")] = "0"
     """What a national number begins with. Unit: digits."""
     international_prefix: Annotated[str, Field(pattern=r"^\d{1,4}$")] = "00"
@@ -101,7 +103,9 @@ class Customer(Model):
     scope: str = ""
     """The scope of regulation.toml this line falls under; needed for class quality (KSF15-1.1b)."""
     controller: str = ""
-    """The name that is spoken: who is responsible (KSF15-6.6a). Required where something is recorded or heard."""
+    """The name that is spoken: who is responsible (KSF15-6.6a). Required where something is recorded or
+    heard.
+    """
     client: str = ""
     """The client (opdrachtgever) on whose behalf we call, if another (KSF15-6.2)."""
     campaign: str = ""
@@ -149,10 +153,11 @@ class Customer(Model):
 
 
 class Match(Model):
-    """How a line is recognised: by any of these, the most specific first: queue, number, range, prefix, trunk.
+    """How a line is recognised: by any of these, the most specific first: queue, number, range, prefix,
+    trunk.
 
-    A number or extension is the one on our side: called on an inbound call, calling on an outbound one. Numbers of
-    confidential and private lines are looked for on both sides.
+    A number or extension is the one on our side: called on an inbound call, calling on an outbound one.
+    Numbers of confidential and private lines are looked for on both sides.
     """
 
     numbers: Names = ()

@@ -36,16 +36,16 @@ class PeerAddress:
 
     @property
     def specificity(self) -> tuple[int, bool]:
-        """Larger is more specific: a single address beats a network, an address with a port beats one without."""
+        """Larger is more specific: a single address beats a network, an address with a port beats one
+        without.
+        """
         return self.network.prefixlen, self.port is not None
 
     def holds(self, host: str, port: int) -> bool:
         """Say whether packets from host:port come from here."""
         address = ip_address(host)
         return (
-            address.version == self.network.version
-            and address in self.network
-            and self.port in (None, port)
+            address.version == self.network.version and address in self.network and self.port in (None, port)
         )
 
     def __str__(self) -> str:

@@ -1,7 +1,8 @@
-"""Telephone numbers compared without patterns: whole numbers, ranges, prefixes, each found by a table look-up.
+"""Telephone numbers compared without patterns: whole numbers, ranges, prefixes, each found by a table
+look-up.
 
-A number is brought to one form first (`Numbering`), so that a confidential adviser written +31 20 123 4567 is also
-found when the agent dials 0201234567.
+A number is brought to one form first (`Numbering`), so that a confidential adviser written +31 20 123 4567 is
+also found when the agent dials 0201234567.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ def _all_digits(number: str) -> bool:
 
 
 class NumberTable(Generic[T]):
-    """Finds what a number belongs to: exact before range before prefix; the narrowest range, the longest prefix."""
+    """Finds what a number belongs to: exact before range before prefix; the narrowest range, the longest
+    prefix.
+    """
 
     def __init__(self) -> None:
         self.exact: dict[str, T] = {}

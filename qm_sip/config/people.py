@@ -1,4 +1,4 @@
-"""`people.toml`: agents as persons, apart from their devices, and who may play recordings (people.md 5C)."""
+"""`people.toml`: agents as persons, apart from their devices, and who may play recordings."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Source:
     lines: KeyLines
     version: Version
     moved: Mapping[Loc, Loc] = field(default_factory=dict)  # inherited key -> where it was really written
-    variables: Mapping[Loc, str] = field(default_factory=dict)  # replaced by the environment
+    variables: Mapping[Any, str] = field(default_factory=dict)  # replaced by the environment
 
     def error(self, problem: str, loc: Loc, remedy: str = "") -> ConfigError:
         """Return a ConfigError that names where `loc` was written."""
@@ -45,9 +45,7 @@ class Source:
             if loc[:end] in self.moved:
                 loc = self.moved[loc[:end]] + loc[end:]
                 break
-        return ConfigError(
-            problem, file=self.path, key=dotted(loc), line=self.lines.of(loc), remedy=remedy
-        )
+        return ConfigError(problem, file=self.path, key=dotted(loc), line=self.lines.of(loc), remedy=remedy)
 
 
 def dotted(loc: Sequence[str | int]) -> str:
@@ -65,7 +63,9 @@ def read_source(path: Path) -> Source:
         text = data.decode("utf-8")
         raw = tomllib.loads(text)
     except FileNotFoundError:
-        raise ConfigError("is missing", file=path, remedy="config/ of the package holds one to begin with") from None
+        raise ConfigError(
+            "is missing", file=path, remedy="config/ of the package holds one to begin with"
+        ) from None
     except OSError as wrong:
         raise ConfigError(f"cannot be read: {wrong.strerror}", file=path) from None
     except UnicodeDecodeError as wrong:
@@ -149,7 +149,8 @@ NOT_BUILT: Mapping[str, Mapping[tuple[str, ...], str]] = MappingProxyType(
             ("customer", "info_key"): "more information on a key",
         },
         "people.toml": {
-            ("monitor", "*", key): "live listening" for key in ("code_length", "tries", "mfa", "whisper", "join")
+            ("monitor", "*", key): "live listening"
+            for key in ("code_length", "tries", "mfa", "whisper", "join")
         },
         "regulation.toml": {
             ("plan",): "monitoring plans: numbers, samples and caps",

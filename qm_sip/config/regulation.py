@@ -1,4 +1,4 @@
-"""`regulation.toml`: what was agreed with the works council; changes need the council (people.md 5B)."""
+"""`regulation.toml`: what was agreed with the works council; changes need the council."""
 
 from __future__ import annotations
 
@@ -131,7 +131,9 @@ class Clocks(Model):
     not_evaluated_after: DurationSetting = Duration.parse("P28D")
     """A recording for assessment not evaluated by then is to go (KSF15-4.10). Unit: time."""
     contract_evidence: OptionalDuration = None
-    """Evidence of an agreement: until performed plus limitation (KSF15-2.1i). Unit: time. Required to use it."""
+    """Evidence of an agreement: until performed plus limitation (KSF15-2.1i). Unit: time. Required to use
+    it.
+    """
     complaint: OptionalDuration = None
     """Recordings for handling complaints. Unit: time. Required to use it."""
     legal_duty: DurationSetting = Duration.parse("P5Y")

@@ -44,7 +44,9 @@ class Sip(Model):
     listen: Annotated[tuple[ListenSetting, ...], Field(min_length=1)] = (Listen("udp", "127.0.0.2", 5080),)
     """Where SIP is received and sent from. Unit: transport:address:port, only udp."""
     external_address: OptionalHost = None
-    """The address we put in Via, Contact and SDP if it differs from the one we listen on. Unit: IP address."""
+    """The address we put in Via, Contact and SDP if it differs from the one we listen on. Unit: IP
+    address.
+    """
     carry_headers: tuple[Annotated[str, AfterValidator(_header)], ...] = (
         "X-QM-Line",
         "X-QM-Call",
@@ -95,13 +97,17 @@ class Peer(Model):
     may: tuple[Right, ...] = ("carry",)
     """What it may do: carry calls; toggle and listen are checked here and used by later features."""
     trusted: bool = False
-    """Whether its X- headers, P-Asserted-Identity and Diversion are believed. True for Asterisk, never a carrier."""
+    """Whether its X- headers, P-Asserted-Identity and Diversion are believed. True for Asterisk, never a
+    carrier.
+    """
     next_hop: OptionalSocketAddress = None
     """Where calls to this peer are sent. Unit: address:port. Empty: it only sends calls."""
     username: str = ""
     """Who we are when the peer asks for a digest. Empty: we do not answer a challenge."""
     password_file: OptionalPath = None
-    """File that holds the digest password, alone on its first line. Unit: path, from this file's directory."""
+    """File that holds the digest password, alone on its first line. Unit: path, from this file's
+    directory.
+    """
 
 
 class Route(Model):

@@ -74,7 +74,9 @@ def _key_path(statement: str) -> Path:
 
 
 def _statements(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each key or table header with its first line; values that go over several lines are one statement."""
+    """Yield each key or table header with its first line; values that go over several lines are one
+    statement.
+    """
     start, depth, position = 0, 0, 0
     header = False
     while position < len(text):

@@ -1,4 +1,6 @@
-"""The four files together: `load` gives a `Config` or raises the first error; `load_all_errors` gives them all."""
+"""The four files together: `load` gives a `Config` or raises the first error; `load_all_errors` gives them
+all.
+"""
 
 from __future__ import annotations
 
@@ -141,13 +143,13 @@ def _prepared(source: Source, environ: Mapping[str, str]) -> Source:
         case "lines.toml":
             return _inherit(source, "line", ("customer",), lambda raw: raw.get("kind") == "customer-facing")
         case "people.toml":
-            return _inherit(_inherit(source, "agent", ("agent", "default")), "monitor", ("monitor", "default"))
+            return _inherit(
+                _inherit(source, "agent", ("agent", "default")), "monitor", ("monitor", "default")
+            )
     return source
 
 
-def _inherit(
-    source: Source, table: str, origin: tuple[str, ...], wanted: Any = lambda raw: True
-) -> Source:
+def _inherit(source: Source, table: str, origin: tuple[str, ...], wanted: Any = lambda raw: True) -> Source:
     """Give every entry of `table` what `origin` says and it does not say itself."""
     defaults: Any = source.raw
     for part in origin:
@@ -164,7 +166,9 @@ def _inherit(
         if isinstance(entry, dict) and wanted(entry):
             merged[name] = {**defaults, **entry}
             moved.update({(table, name, key): (*origin, key) for key in defaults if key not in entry})
-    return replace(source, raw={**source.raw, table: merged} if merged else _without(source.raw, table), moved=moved)
+    return replace(
+        source, raw={**source.raw, table: merged} if merged else _without(source.raw, table), moved=moved
+    )
 
 
 def _without(raw: dict[str, Any], table: str) -> dict[str, Any]:

@@ -1,6 +1,8 @@
-"""The closed list of purposes and what the code of conduct allows of each: the purpose x mode matrix (KSF15-1.2).
+"""The closed list of purposes and what the code of conduct allows of each: the purpose x mode matrix
+(KSF15-1.2).
 
-A purpose nobody wrote rules for cannot be configured (KSF15-2.1b). `modes` in regulation.toml can only narrow this.
+A purpose nobody wrote rules for cannot be configured (KSF15-2.1b). `modes` in regulation.toml can only narrow
+this.
 """
 
 from __future__ import annotations
@@ -31,8 +33,9 @@ MODE_OF: Mapping[Use, str] = MappingProxyType({Use.RECORD: "later", Use.LISTEN: 
 
 _B, _BF, _C, _F = frozenset("b"), frozenset("bf"), frozenset("c"), frozenset("f")
 
-# Legal grounds, GDPR art. 6(1), that a regulation may name (KSF15-2.1c): (b) towards the agent is the employment
-# contract; towards the customer it is (b) only where the call is about an agreement with him (FAQ-B.10).
+# Legal grounds, GDPR art. 6(1), that a regulation may name (KSF15-2.1c): (b) towards the agent is the
+# employment contract; towards the customer it is (b) only where the call is about an agreement with him
+# (FAQ-B.10).
 GROUNDS: Mapping[str, Mapping[Kind, frozenset[str]]] = MappingProxyType(
     {
         name: MappingProxyType({Kind.AGENT: agent, Kind.CUSTOMER: customer})

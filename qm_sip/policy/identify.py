@@ -1,0 +1,154 @@
+"""From what SIP showed to the facts of a call: which line, which kind, who is who.
+
+The most specific rule names the line: the queue header, then a whole number, a range, a prefix, the trunk. A
+call is customer-facing only if a rule says so (KSF15-1.3b), and never if the other side is one of our own
+people.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from qm_sip.config.lines import Customer
+from qm_sip.config.numbers import normal
+from qm_sip.policy.facts import CallFacts, CallId, Direction, LineKind, Offered, Party, Role
+from qm_sip.private import Private
+from qm_sip.privateline.match import match_numbers
+
+if TYPE_CHECKING:
+    from qm_sip.config import Config
+
+UNNAMED = "default"  # the line of a call that no rule names, and of one that must not be named
+
+
+def read_facts(config: Config, offered: Offered, call: CallId, now: datetime) -> CallFacts:
+    """Say what a new call is. `now` in UTC."""
+    never = match_numbers(config, (offered.called, offered.caller, *offered.diverted_from))
+    name, direction = _find_line(config, offered)
+    line = config.line(name)
+    kind = never.kind if never else line.kind if line else LineKind.UNLISTED
+    if kind is LineKind.CUSTOMER_FACING and _is_internal(config, _theirs(offered, direction)):
+        kind = LineKind.UNLISTED
+    customer_facing = line is not None and kind is LineKind.CUSTOMER_FACING
+    named = line if customer_facing else None
+    headers = offered.headers if _trusted(config, offered) else {}
+    unseen = kind in (LineKind.CONFIDENTIAL, LineKind.EMERGENCY)  # of such a call nothing is known (I8)
+    return CallFacts(
+        call=call,
+        started=now,
+        direction=direction,
+        line=name if customer_facing else UNNAMED,
+        kind=kind,
+        controller=named.controller if named else "",
+        client=(named.client or None) if named else None,
+        campaign=(named.campaign or None) if named else None,
+        queue=headers.get("x-qm-line") if named else None,
+        duty=(named.legal_duty or None) if named else None,
+        must_record=named.must_record if named else False,
+        parties=() if unseen else _parties(config, offered, direction, kind),
+        language=headers.get("x-qm-language") if named else None,
+        regulation=config.versions.regulation,
+        lines=config.versions.lines,
+        people=config.versions.people,
+        session_id=None if unseen else offered.headers.get("session-id"),
+        linkedid=None if unseen else headers.get("x-qm-linkedid"),
+    )
+
+
+def line_of(config: Config, facts: CallFacts) -> Customer:
+    """Return the settings of the call's line; those every line inherits if no rule named it."""
+    return config.line(facts.line) or config.lines.customer
+
+
+def meet(config: Config, facts: CallFacts, who: Private[str]) -> tuple[LineKind, Party]:
+    """Say who a connected-line identity is, and which kind the call is with him in it.
+
+    One of ours is the agent's side from now on; anybody else is a third, outside party, who has been told
+    nothing.
+    """
+    never = match_numbers(config, (who,))
+    ours = next((party.id for party in facts.parties if party.role is not Role.CUSTOMER), "callee")
+    kind = never.kind if never else facts.kind
+    if _is_internal(config, who):
+        return kind, _inside(config, ours, Role.AGENT, who, known_by="header")
+    return kind, Party(ours, Role.THIRD, outside=True, address=_form(config, who))
+
+
+# --------------------------------------------------------------------------- which line
+
+
+def _find_line(config: Config, offered: Offered) -> tuple[str, Direction]:
+    queue = offered.headers.get("x-qm-line", "") if _trusted(config, offered) else ""
+    name = config.index.queues.get(queue)
+    line = config.line(name) if name else None
+    if name and line:
+        return name, line.match.direction or offered.direction or Direction.INBOUND
+    direction = offered.direction or Direction.INBOUND
+    return _by_number(config, offered, direction), direction
+
+
+def _by_number(config: Config, offered: Offered, direction: Direction) -> str:
+    index = config.index.by_direction[direction]
+    for number in (_ours(offered, direction), *offered.diverted_from):
+        found = index.numbers.find(normal(number.reveal(), config.lines.numbering))
+        if found is not None:
+            return found
+    return index.trunks.get(offered.peer, UNNAMED)
+
+
+def _trusted(config: Config, offered: Offered) -> bool:
+    """Headers of a peer that is not trusted are not believed (an outsider must not choose his line)."""
+    peer = config.server.peers.get(offered.peer)
+    return peer is not None and peer.trusted
+
+
+def _ours(offered: Offered, direction: Direction) -> Private[str]:
+    return offered.called if direction is Direction.INBOUND else offered.caller
+
+
+def _theirs(offered: Offered, direction: Direction) -> Private[str]:
+    return offered.caller if direction is Direction.INBOUND else offered.called
+
+
+# --------------------------------------------------------------------------- who
+
+
+def _parties(config: Config, offered: Offered, direction: Direction, kind: LineKind) -> tuple[Party, ...]:
+    """Name the two parties by their legs: caller and callee."""
+    inbound = direction is Direction.INBOUND
+    ids = ("caller", "callee") if inbound else ("callee", "caller")
+    theirs, ours = _theirs(offered, direction), _ours(offered, direction)
+    bare = kind is LineKind.PRIVATE  # whom an agent speaks with privately is nobody's business (KSF15-3.9)
+    if _is_internal(config, theirs):
+        both = (
+            _inside(config, ids[0], Role.COLLEAGUE, theirs),
+            _inside(config, ids[1], Role.COLLEAGUE, ours),
+        )
+    else:
+        address = None if bare else _form(config, theirs)
+        both = (
+            Party(ids[0], Role.CUSTOMER, True, address=address),
+            _inside(config, ids[1], Role.AGENT, ours),
+        )
+    return tuple(_without_address(party) if bare else party for party in both)
+
+
+def _inside(config: Config, id: str, role: Role, number: Private[str], known_by: str = "static") -> Party:
+    """One of our own people: the person whom the device always belongs to, if that is known (WP-23)."""
+    form = _form(config, number)
+    person = config.index.persons.get(form.reveal())
+    device = form.reveal() if person else None
+    return Party(id, role, False, person, device, known_by if person else None, address=form)
+
+
+def _without_address(party: Party) -> Party:
+    return Party(party.id, party.role, party.outside, party.person, None, party.known_by)
+
+
+def _is_internal(config: Config, number: Private[str]) -> bool:
+    return config.index.internal.find(_form(config, number).reveal()) is not None
+
+
+def _form(config: Config, number: Private[str]) -> Private[str]:
+    return Private(normal(number.reveal(), config.lines.numbering))

@@ -1,0 +1,50 @@
+"""Which calls nothing may be kept or heard of, whoever called whom: the lists that beat every other rule.
+
+Both sides are looked at, and where the call was diverted from (KSF15-2.1l: calls *of persons*, not only of
+lines).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qm_sip.config.index import NEVER_ORDER
+from qm_sip.config.numbers import normal
+from qm_sip.policy.facts import LineKind, Party
+from qm_sip.private import Private
+
+if TYPE_CHECKING:
+    from qm_sip.config import Config
+
+
+@dataclass(frozen=True)
+class PrivateLineMatch:
+    """What was found: emergency, confidential or private, and by which rule. Never who."""
+
+    kind: LineKind
+    rule: str
+
+
+def match_numbers(config: Config, numbers: Iterable[Private[str]]) -> PrivateLineMatch | None:
+    """Look numbers up in the lists; the strongest kind on any side wins."""
+    forms = [normal(number.reveal(), config.lines.numbering) for number in numbers]
+    for kind in NEVER_ORDER:
+        table = config.index.never[kind]
+        for form in forms:
+            rule = table.find(form)
+            if rule is not None:
+                return PrivateLineMatch(kind, rule)
+    return None
+
+
+def match_parties(config: Config, parties: Iterable[Party]) -> PrivateLineMatch | None:
+    """Look up who is, or was, in a call: persons as well as numbers."""
+    parties = tuple(parties)
+    found = match_numbers(config, [party.address for party in parties if party.address is not None])
+    if found is not None and found.kind is LineKind.EMERGENCY:
+        return found
+    if any(party.person in config.index.confidential_persons for party in parties):
+        return PrivateLineMatch(LineKind.CONFIDENTIAL, "person")
+    return found
