@@ -48,7 +48,9 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Our INVITE got its (first) 2xx. The ACK is on its way, unless our INVITE carried no offer: then `ack()`."""
+    """Our INVITE got its (first) 2xx. The ACK is on its way, unless our INVITE carried no offer: then
+    `ack()`.
+    """
 
     leg: LegId
     response: Response
@@ -56,7 +58,9 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Our INVITE failed for good. Without a response: 408 timer B or ring timeout, 487 cancelled, 503 transport."""
+    """Our INVITE failed for good. Without a response: 408 timer B or ring timeout, 487 cancelled, 503
+    transport.
+    """
 
     leg: LegId
     status: int
@@ -82,6 +86,16 @@ class Cancelled:
 @dataclass(frozen=True, slots=True)
 class OfferReceived:
     """A re-INVITE (with or without an offer) or an UPDATE with one: `answer_offer` or `reject_offer`."""
+
+    leg: LegId
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class OfferWithdrawn:
+    """The peer cancelled its re-INVITE before we answered; 487 has been sent. An `answer_offer` now is
+    ignored.
+    """
 
     leg: LegId
     request: Request
@@ -124,7 +138,9 @@ class RequestAnswered:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The dialog is over, not by our own `bye`. `reason`: bye, no-ack, gone (481), timeout (408), transport."""
+    """The dialog is over, not by our own `bye`. `reason`: bye, no-ack, gone (481), timeout (408),
+    transport.
+    """
 
     leg: LegId
     request: Request | None
@@ -133,7 +149,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class LegGone:
-    """Every transaction of the leg has ended; nothing more will be said of it. Always the last event of a leg."""
+    """Every transaction of the leg has ended; nothing more will be said of it. Always the last event of a
+    leg.
+    """
 
     leg: LegId
 
@@ -146,6 +164,7 @@ UaEvent = (
     | Acknowledged
     | Cancelled
     | OfferReceived
+    | OfferWithdrawn
     | OfferAnswered
     | OfferRejected
     | InDialogRequest

@@ -1,76 +1,110 @@
-"""The user agent: INVITE usages over transactions and dialogs, sans-IO. Bytes and `now` in, events and bytes out."""
+"""The user agent: INVITE usages over transactions and dialogs, sans-IO.
+
+Bytes and `now` in by `receive`, wishes in by the commands, time in by `advance`; events out by
+`take_events`, bytes out by `take_datagrams`, and `next_timer` says when to come back. Nothing in here
+knows a socket or a clock, and nothing a peer sends makes it raise.
+
+A command to a leg that is over, or in a state in which it means nothing any more, does nothing: the other
+side may have been faster. A command of the wrong kind (answering a call we make) is a bug of the
+caller's: `BrokenInvariant`.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable
 
-from qm_sip.private import Private
+from qm_sip.errors import BrokenInvariant
+from qm_sip.sip import door, events
+from qm_sip.sip.address import Uri
+from qm_sip.sip.core import Core, HeaderList
+from qm_sip.sip.dialog import DialogId
+from qm_sip.sip.digest import Credentials
 from qm_sip.sip.events import Address, Datagram, LegId, UaEvent
-from qm_sip.sip.message import Request
+from qm_sip.sip.grammar import SipParseError
+from qm_sip.sip.incoming import IncomingLeg
+from qm_sip.sip.leg import Leg
+from qm_sip.sip.message import MalformedMessage, Request, Response, header, parse
+from qm_sip.sip.outgoing import Calling, OutgoingLeg
+from qm_sip.sip.reply import mark_arrival, reply, reply_address
+from qm_sip.sip.settings import UserAgentSettings
+from qm_sip.sip.transaction import Event
+from qm_sip.sip.validate import check_request, check_response
 
-HeaderList = Sequence[tuple[str, str]]
+__all__ = ["Admit", "Credentials", "HeaderList", "UserAgent", "UserAgentSettings"]
+
 Admit = Callable[[Request, Address], int | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """Who we are to a peer that challenges us (RFC 8760). An empty realm fits every challenge."""
-
-    username: str
-    password: Private[str]
-    realm: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class UserAgentSettings:
-    """How this user agent behaves. Times in seconds."""
-
-    user_agent: str = "qm_sip"
-    """Value of User-Agent and Server."""
-    contact_user: str = "qm"
-    """User part of our Contact."""
-    external_address: Address | None = None
-    """What Via and Contact name instead of the local socket, when we stand behind a static NAT."""
-    sent_by: Mapping[Address, Address] = field(default_factory=dict)
-    """The same per local socket; wins over `external_address`."""
-    t1: float = 0.5
-    """Round-trip estimate (RFC 3261 17.1.1.1)."""
-    t2: float = 4.0
-    """Cap of retransmission intervals."""
-    t4: float = 5.0
-    """How long a message may stay in the network."""
-    timer_d: float = 32.0
-    """How long an answered client INVITE transaction lasts (at least 32 s on UDP)."""
-    ring_timeout: float = 180.0
-    """How long our INVITE may ring before we cancel it (13.3.1: the TU's own policy)."""
-    retry_after: int = 30
-    """Retry-After of a 503, seconds."""
-    max_legs: int = 10_000
-    """More legs than this at once: 503."""
+"""Whether a request outside any dialog may come in: None, or the status it gets (403)."""
 
 
 class UserAgent:
     """See the module's docstring. Every command takes `now` last."""
 
-    def __init__(self, settings: UserAgentSettings, rng: random.Random, admit: Admit) -> None: ...
+    def __init__(self, settings: UserAgentSettings, rng: random.Random, admit: Admit) -> None:
+        self._core = Core(settings, rng)
+        self._admit = admit
+        self._closed: int | None = None
 
-    def receive(self, data: bytes, source: Address, local: Address, now: float) -> None: ...
+    # ------------------------------------------------------------------ the world
 
-    def advance(self, now: float) -> None: ...
+    def receive(self, data: bytes, source: Address, local: Address, now: float) -> None:
+        """One datagram that arrived at the socket `local`. Never raises for what stands in it."""
+        counts = self._core.counts
+        counts["received"] += 1
+        if not data.strip(b"\r\n\0"):
+            counts["keep-alive"] += 1  # RFC 5626 4.4.1; over UDP nothing is owed
+            return
+        try:
+            message = parse(data)
+            if isinstance(message, Response):
+                self._response(message, now)
+            else:
+                self._request(message, source, local, now)
+        except MalformedMessage as error:
+            self._malformed(error.partial, error.status, source, local)
+        except SipParseError:
+            counts["garbage"] += 1
 
-    def next_timer(self) -> float | None: ...
+    def advance(self, now: float) -> None:
+        """Let everything happen that is due."""
+        self._core.timers.advance(now)
 
-    def take_events(self) -> list[UaEvent]: ...
+    def next_timer(self) -> float | None:
+        """When `advance` is wanted next, or None."""
+        return self._core.timers.next()
 
-    def take_datagrams(self) -> list[Datagram]: ...
+    def take_events(self) -> list[UaEvent]:
+        """What has happened since the last time, in order."""
+        taken, self._core.events = self._core.events, []
+        return taken
 
-    def reject_new(self, status: int | None) -> None:
-        """From now on answer new INVITEs with this status (503 + Retry-After); None: take calls again."""
+    def take_datagrams(self) -> list[Datagram]:
+        """What is to be sent, in order."""
+        taken, self._core.datagrams = self._core.datagrams, []
+        return taken
 
     def transport_failed(self, destination: Address, local: Address, now: float) -> None:
-        """The network said that nothing listens there (ICMP): fail the client transactions towards it."""
+        """The network said that nothing listens there (ICMP): what waits for an answer from there fails
+        with 503.
+        """
+        self._core.layer.unreachable(destination, local, now)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Messages received, refused and thrown away, by kind; no address in it."""
+        return self._core.counts
+
+    @property
+    def legs(self) -> int:
+        """How many legs are not gone yet."""
+        return len(self._core.legs)
+
+    # ------------------------------------------------------------------ commands
+
+    def reject_new(self, status: int | None) -> None:
+        """From now on answer new INVITEs with this status (503 with Retry-After); None: take calls again."""
+        self._closed = status
 
     def invite(
         self,
@@ -87,35 +121,77 @@ class UserAgent:
         max_forwards: int = 70,
         now: float,
     ) -> None:
-        """Call `uri`. `to` and `from_` are header values without tag; a Content-Type may stand in `headers`."""
+        """Call `uri` from the socket `local`. `to` and `from_` are header values without tag. No body:
+        late offer.
+        """
+        if leg in self._core.legs:
+            raise BrokenInvariant("a leg of that name exists")
+        Uri.parse(uri)
+        calling = Calling(uri, to, from_, destination, max_forwards)
+        OutgoingLeg(leg, self._core, calling, headers, body, local, credentials, now)
 
     def provisional(
         self, leg: LegId, status: int, *, headers: HeaderList = (), body: bytes | None = None, now: float
-    ) -> None: ...
+    ) -> None:
+        """180, 183 ... to a call offered. Repeated every minute."""
+        if (found := self._incoming(leg)) is not None:
+            found.provisional(status, headers, body, now)
 
-    def answer(self, leg: LegId, body: bytes | None, *, headers: HeaderList = (), now: float) -> None: ...
+    def answer(self, leg: LegId, body: bytes | None, *, headers: HeaderList = (), now: float) -> None:
+        """200, repeated until its ACK."""
+        if (found := self._incoming(leg)) is not None:
+            found.answer(body, headers, now)
 
     def reject(
         self, leg: LegId, status: int, *, reason: str = "", headers: HeaderList = (), now: float
-    ) -> None: ...
+    ) -> None:
+        """A 3xx to 6xx to a call offered; a Contact for 302 stands in `headers`."""
+        if (found := self._incoming(leg)) is not None:
+            found.reject(status, reason, headers, now)
 
-    def cancel(self, leg: LegId, *, headers: HeaderList = (), now: float) -> None: ...
+    def cancel(self, leg: LegId, *, headers: HeaderList = (), now: float) -> None:
+        """Give up a call of ours: CANCEL, or BYE if it has just been answered. `Rejected` 487 follows."""
+        found = self._core.legs.get(leg)
+        if isinstance(found, IncomingLeg):
+            raise BrokenInvariant("a call that was offered to us is rejected, not cancelled")
+        if isinstance(found, OutgoingLeg):
+            found.cancel(headers, now)
 
-    def bye(self, leg: LegId, *, headers: HeaderList = (), now: float) -> None: ...
+    def bye(self, leg: LegId, *, headers: HeaderList = (), now: float) -> None:
+        """End a leg in whatever state it is. Only `LegGone` follows (and `Rejected`, if it was not yet
+        answered).
+        """
+        if (found := self._core.legs.get(leg)) is not None:
+            found.bye(headers, now)
 
-    def reoffer(self, leg: LegId, body: bytes | None, *, headers: HeaderList = (), now: float) -> None: ...
+    def reoffer(self, leg: LegId, body: bytes | None, *, headers: HeaderList = (), now: float) -> None:
+        """A re-INVITE, sent as soon as no other offer is under way; without body a late offer."""
+        if (found := self._core.legs.get(leg)) is not None:
+            found.reoffer(body, headers, now)
 
-    def answer_offer(
-        self, leg: LegId, body: bytes | None, *, headers: HeaderList = (), now: float
-    ) -> None: ...
+    def answer_offer(self, leg: LegId, body: bytes | None, *, headers: HeaderList = (), now: float) -> None:
+        """200 to an `OfferReceived`; to a late offer the body is our offer, and the answer comes
+        `Acknowledged`.
+        """
+        if (found := self._core.legs.get(leg)) is not None:
+            found.answer_offer(body, headers, now)
 
-    def reject_offer(self, leg: LegId, status: int, *, headers: HeaderList = (), now: float) -> None: ...
+    def reject_offer(self, leg: LegId, status: int, *, headers: HeaderList = (), now: float) -> None:
+        """A failure (488, 491 ...) to an `OfferReceived`."""
+        if (found := self._core.legs.get(leg)) is not None:
+            found.reject_offer(status, headers, now)
 
-    def ack(self, leg: LegId, body: bytes, *, now: float) -> None: ...
+    def ack(self, leg: LegId, body: bytes, *, now: float) -> None:
+        """The ACK to a 2xx that brought an offer; every other ACK is sent without asking."""
+        if (found := self._core.legs.get(leg)) is not None:
+            found.acknowledge(body, now)
 
     def request(
         self, leg: LegId, method: str, headers: HeaderList = (), body: bytes | None = None, *, now: float
-    ) -> None: ...
+    ) -> None:
+        """INFO, UPDATE ... in the dialog. `RequestAnswered` follows."""
+        if (found := self._core.legs.get(leg)) is not None:
+            found.request(method, headers, body, now)
 
     def respond(
         self,
@@ -126,4 +202,121 @@ class UserAgent:
         body: bytes | None = None,
         *,
         now: float,
-    ) -> None: ...
+    ) -> None:
+        """The answer to an `InDialogRequest`."""
+        if (found := self._core.legs.get(leg)) is not None:
+            found.respond(token, status, headers, body, now)
+
+    def _incoming(self, leg: LegId) -> IncomingLeg | None:
+        found = self._core.legs.get(leg)
+        if found is not None and not isinstance(found, IncomingLeg):
+            raise BrokenInvariant("only a call that was offered can be answered or rejected")
+        return found
+
+    # ------------------------------------------------------------------ messages
+
+    def _response(self, response: Response, now: float) -> None:
+        check_response(response)
+        if not self._core.layer.response(response, now):
+            self._core.counts["stray-response"] += 1
+
+    def _request(self, request: Request, source: Address, local: Address, now: float) -> None:
+        try:
+            check_request(request)
+        except SipParseError as error:
+            raise MalformedMessage(error.problem, error.status, request) from None
+        request = mark_arrival(request, source)
+        if request.method == "ACK":
+            self._ack(request, now)
+            return
+        transaction = self._core.layer.find_server(request)
+        if transaction is not None:
+            transaction.fire(Event.GOT_REQUEST, now)
+        elif request.method == "CANCEL":
+            self._cancel(request, local, now)
+        elif request.to.tag is not None:
+            self._in_dialog(request, local, now)
+        else:
+            self._outside_dialog(request, source, local, now)
+
+    def _malformed(self, request: object, status: int, source: Address, local: Address) -> None:
+        """At most an answer: if enough can be read to send one, and never to an ACK (17) or a response."""
+        self._core.counts["garbage"] += 1
+        if not isinstance(request, Request) or request.method == "ACK":
+            return
+        try:
+            marked = mark_arrival(request, source)
+            if all(marked.get(name) for name in ("from", "to", "call-id", "cseq")):
+                tag = self._core.stateless_tag(marked)
+                response = reply(marked, status, tag=tag, headers=self._core.plain_headers(()))
+                self._core.send(response.to_bytes(), reply_address(marked), local)
+        except SipParseError:
+            self._core.counts["unanswerable"] += 1
+
+    def _ack(self, request: Request, now: float) -> None:
+        transaction = self._core.layer.find_server(request)
+        if transaction is not None:
+            transaction.fire(Event.GOT_ACK, now, request)
+        elif (found := self._leg_of(request)) is not None:
+            found.ack_received(request, now)
+        else:
+            self._core.counts["stray-ack"] += 1
+
+    def _cancel(self, request: Request, local: Address, now: float) -> None:
+        """9.2: 200 if there is such an INVITE, whether or not it is too late for it; else 481."""
+        invite = self._core.layer.find_invite(request)
+        if invite is None:
+            self._core.refuse(request, 481, local)
+            return
+        leg = invite.user
+        assert isinstance(leg, Leg)
+        response = reply(request, 200, tag=leg.tag(), headers=self._core.plain_headers(()))
+        self._core.send(response.to_bytes(), reply_address(request), local)
+        if not invite.answered:
+            leg.cancelled(invite, request, now)
+
+    def _leg_of(self, request: Request) -> Leg | None:
+        tag = request.to.tag or ""
+        return self._core.dialogs.get(DialogId(request.call_id, tag, request.from_.tag or ""))
+
+    def _in_dialog(self, request: Request, local: Address, now: float) -> None:
+        leg = self._leg_of(request)
+        dialog = leg.find(request.from_.tag or "") if leg is not None else None
+        if leg is None or dialog is None:
+            self._core.refuse(request, 481, local)
+        elif (refusal := door.dialog_request(self._core, request)) is not None:
+            self._core.refuse(request, refusal[0], local, refusal[1])
+        else:
+            leg.received(request, dialog, now)
+
+    def _outside_dialog(self, request: Request, source: Address, local: Address, now: float) -> None:
+        status = self._admit(request, source)
+        if status is not None:
+            self._core.refuse(request, status, local)
+        elif (refusal := door.new_request(self._core, request)) is not None:
+            self._core.refuse(request, refusal[0], local, refusal[1])
+        elif request.method == "OPTIONS":
+            self._options(request, local)
+        elif request.method == "INVITE":
+            self._offer(request, source, local, now)
+        else:
+            self._core.refuse(request, 405, local, [self._core.allow()])
+
+    def _options(self, request: Request, local: Address) -> None:
+        """11.2: what we would answer an INVITE, and what we can do."""
+        core = self._core
+        status = self._closed or 200
+        headers = core.response_headers(local, [("Accept", "application/sdp")], None)
+        response = reply(request, status, tag=core.stateless_tag(request), headers=headers)
+        core.send(response.to_bytes(), reply_address(request), local)
+
+    def _offer(self, request: Request, source: Address, local: Address, now: float) -> None:
+        core = self._core
+        status = self._closed or (503 if len(core.legs) >= core.settings.max_legs else None)
+        if status is not None:
+            wait = [header("Retry-After", str(core.settings.retry_after))] if status == 503 else []
+            core.refuse(request, status, local, wait)
+            return
+        name = f"in-{core.token()}"
+        IncomingLeg(name, core, request, source, local, now)
+        core.emit(events.CallOffered(name, request, source, local))

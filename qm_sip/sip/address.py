@@ -1,0 +1,138 @@
+"""URIs and name-addrs: who a message is from and to (RFC 3261 19.1, 20.10, 25.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qm_sip.sip.grammar import (
+    Params,
+    SipParseError,
+    format_host,
+    format_params,
+    is_token,
+    param,
+    parse_params,
+    positions_outside,
+    quote,
+    split_host_port,
+    split_outside,
+    unquote,
+)
+
+_WHITE = frozenset(' \t\r\n<>"')
+
+
+@dataclass(frozen=True, slots=True)
+class Uri:
+    """A URI. Of schemes other than sip and sips only `scheme` and `text` mean anything.
+
+    `text` is what stood on the wire, and what is written again.
+    """
+
+    scheme: str
+    user: str | None
+    host: str
+    port: int | None
+    params: Params
+    headers: str
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Uri:
+        """Any absolute URI; sip and sips in full (19.1.1)."""
+        scheme, colon, rest = text.partition(":")
+        scheme = scheme.lower()
+        if not colon or not rest or not is_token(scheme) or not scheme[0].isalpha():
+            raise SipParseError("a URI has no scheme")
+        if not _WHITE.isdisjoint(text):
+            raise SipParseError("a URI has white space or brackets in it")
+        if scheme not in ("sip", "sips"):
+            return cls(scheme, None, "", None, (), "", text)
+        return cls._parse_sip(scheme, rest, text)
+
+    @classmethod
+    def _parse_sip(cls, scheme: str, rest: str, text: str) -> Uri:
+        # The user part may hold ; and ? (semiuri of RFC 4475), but no bare @: the first @ ends it.
+        user, at, tail = rest.partition("@")
+        if not at:
+            user, tail = "", rest
+        elif not user:
+            raise SipParseError("a SIP URI has an empty user")
+        tail, _, headers = tail.partition("?")
+        host_port, *raw = tail.split(";")
+        host, port = split_host_port(host_port)
+        return cls(scheme, user if at else None, host, port, parse_params(raw), headers, text)
+
+    @classmethod
+    def sip(cls, host: str, port: int | None = None, user: str | None = None, params: Params = ()) -> Uri:
+        """A SIP URI of our own making."""
+        place = format_host(host) + (f":{port}" if port is not None else "")
+        text = "sip:" + (f"{user}@" if user else "") + place + format_params(params)
+        return cls("sip", user, host, port, params, "", text)
+
+    def param(self, name: str) -> str | None:
+        """A URI parameter ("" for a flag such as lr), or None."""
+        return param(self.params, name)
+
+    @property
+    def number(self) -> str:
+        """The user part without password and without the parameters of a telephone-subscriber."""
+        if self.scheme == "tel":
+            return self.text.partition(":")[2].partition(";")[0]
+        return (self.user or "").partition(":")[0].partition(";")[0]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class NameAddr:
+    """`"Display" <uri>;params`, as in From, To, Contact, Route, P-Asserted-Identity."""
+
+    display: str
+    uri: Uri
+    params: Params = ()
+
+    @classmethod
+    def parse(cls, text: str) -> NameAddr:
+        """name-addr or addr-spec; the parameters of a bare addr-spec are the header's (20.10)."""
+        text = text.strip()
+        opened = positions_outside(text, "<")
+        if not opened:
+            spec, *raw = text.split(";")
+            if "?" in spec or "," in spec:
+                raise SipParseError("a URI with ? or , must stand in angle brackets")  # 20.10
+            return cls("", Uri.parse(spec.strip()), parse_params([p.strip() for p in raw]))
+        display = _display(text[: opened[0]].strip())
+        uri, closed, rest = text[opened[0] + 1 :].partition(">")
+        rest = rest.strip()
+        if not closed or (rest and not rest.startswith(";")):
+            raise SipParseError("an address in angle brackets does not end well")
+        raw = split_outside(rest[1:], ";") if rest else []
+        return cls(display, Uri.parse(uri.strip()), parse_params(raw))
+
+    @property
+    def tag(self) -> str | None:
+        """The tag parameter (19.3)."""
+        return param(self.params, "tag")
+
+    def param(self, name: str) -> str | None:
+        """A header parameter, or None."""
+        return param(self.params, name)
+
+    def __str__(self) -> str:
+        display = f"{quote(self.display)} " if self.display else ""
+        return f"{display}<{self.uri}>{format_params(self.params)}"
+
+
+def _display(text: str) -> str:
+    """A quoted display name, or words. Words that are not tokens are taken as they are (RFC 4475
+    3.1.2.15).
+    """
+    if not text.startswith('"'):
+        if '"' in text or ">" in text:
+            raise SipParseError("a display name is half quoted")
+        return text
+    if len(text) < 2 or not text.endswith('"') or positions_outside(text, '"')[1:]:
+        raise SipParseError("a display name is half quoted")
+    return unquote(text)

@@ -1,0 +1,124 @@
+"""What all legs of a user agent share: timers, transactions, identities, and the two lists that go out."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from qm_sip.sip.address import Uri
+from qm_sip.sip.dialog import DialogId
+from qm_sip.sip.events import Address, Datagram, LegId, UaEvent
+from qm_sip.sip.grammar import format_host
+from qm_sip.sip.layer import TransactionLayer
+from qm_sip.sip.message import Header, Request, canonical, header
+from qm_sip.sip.reply import reply, reply_address
+from qm_sip.sip.settings import UserAgentSettings
+from qm_sip.sip.timers import Timers
+from qm_sip.sip.via import MAGIC_COOKIE
+
+if TYPE_CHECKING:
+    from qm_sip.sip.leg import Leg
+
+HeaderList = Sequence[tuple[str, str]]
+
+# What a caller of the user agent may not set: these are the dialog's and the transaction's own.
+_OURS: Final = frozenset(
+    {"via", "from", "to", "call-id", "cseq", "max-forwards", "content-length", "record-route"}
+)
+
+
+class Core:
+    """The common ground of one user agent."""
+
+    def __init__(self, settings: UserAgentSettings, rng: random.Random) -> None:
+        self.settings, self.rng = settings, rng
+        self.timers = Timers()
+        self.layer = TransactionLayer(settings.timers, self.timers, self.send)
+        self.legs: dict[LegId, Leg] = {}
+        self.dialogs: dict[DialogId, Leg] = {}
+        self.events: list[UaEvent] = []
+        self.datagrams: list[Datagram] = []
+        self.counts: Counter[str] = Counter()
+        self.instance = f"qm{rng.getrandbits(40):010x}"
+        self._allow = header("Allow", ", ".join(settings.allow))
+        self._server = header("Server", settings.user_agent)
+        self._agent = header("User-Agent", settings.user_agent)
+
+    def send(self, data: bytes, destination: Address, local: Address) -> None:
+        """Put bytes on the way."""
+        self.datagrams.append(Datagram(data, destination, local))
+
+    def emit(self, event: UaEvent) -> None:
+        """Tell the user."""
+        self.events.append(event)
+
+    def token(self) -> str:
+        """A fresh tag, Call-ID or branch part: 64 random bits (19.3 asks for 32)."""
+        return f"{self.rng.getrandbits(64):016x}"
+
+    def place(self, local: Address) -> Address:
+        """How the socket at `local` is reached from outside."""
+        told = self.settings.sent_by.get(local) or self.settings.external_address
+        return local if told is None else Address(told.host, told.port or local.port)
+
+    def contact(self, local: Address) -> Header:
+        """Our Contact on the socket at `local`."""
+        host, port = self.place(local)
+        return header("Contact", f"<{Uri.sip(host, port, self.settings.contact_user)}>")
+
+    def via(self, local: Address) -> Header:
+        """A Via with a fresh branch. The branch carries our instance, so that a loop shows (16.3 item 4)."""
+        host, port = self.place(local)
+        branch = f"{MAGIC_COOKIE}{self.instance}{self.token()}"
+        return header("Via", f"SIP/2.0/UDP {format_host(host)}:{port};rport;branch={branch}")
+
+    def looped(self, request: Request) -> bool:
+        """Whether one of the hops of a request was this user agent."""
+        mark = MAGIC_COOKIE + self.instance
+        return any(via.branch.startswith(mark) for via in request.vias)
+
+    def stateless_tag(self, request: Request) -> str:
+        """A To tag for an answer outside any transaction: the same for every copy of the request (8.2.7)."""
+        text = f"{self.instance} {request.call_id} {request.via} {request.cseq}"
+        return hashlib.blake2s(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+
+    def refuse(self, request: Request, status: int, local: Address, headers: Iterable[Header] = ()) -> None:
+        """Answer without a transaction. Copies of the request are answered anew, an ACK is ignored."""
+        self.counts[f"refused-{status}"] += 1
+        tag = self.stateless_tag(request)
+        response = reply(request, status, tag=tag, headers=[*headers, self._server])
+        self.send(response.to_bytes(), reply_address(request), local)
+
+    def allow(self) -> Header:
+        """Our Allow header."""
+        return self._allow
+
+    def request_headers(self, local: Address, extra: HeaderList, body: bytes | None) -> list[Header]:
+        """Contact, Allow and User-Agent of a request, the caller's own headers, and the body's type and
+        length.
+        """
+        own = [self.contact(local), self._allow, self._agent]
+        return _join(own, extra, body)
+
+    def response_headers(self, local: Address, extra: HeaderList, body: bytes | None) -> list[Header]:
+        """The same for a 1xx above 100 and a 2xx. `reply` adds the length."""
+        own = [self.contact(local), self._allow, self._server]
+        return _join(own, extra, body)[:-1]
+
+    def plain_headers(self, extra: HeaderList, body: bytes | None = None) -> list[Header]:
+        """The same for a failure, which makes no dialog."""
+        return _join([self._server], extra, body)[:-1]
+
+
+def _join(own: list[Header], extra: HeaderList, body: bytes | None) -> list[Header]:
+    """Ours first, unless the caller gave one of that name; then the caller's; then type and length."""
+    given = [header(name, value) for name, value in extra if canonical(name) not in _OURS]
+    keys = {h.key for h in given}
+    joined = [*(h for h in own if h.key not in keys), *given]
+    if body and "content-type" not in keys:
+        joined.append(header("Content-Type", "application/sdp"))
+    joined.append(header("Content-Length", str(len(body or b""))))
+    return joined

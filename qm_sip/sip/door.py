@@ -1,0 +1,77 @@
+"""The door: what of a new request is looked at before anybody is bothered with it (RFC 3261 8.2).
+
+Each check gives the answer owed and its headers, or None; the order is that of the RFC, after the
+question whether the sender may come in at all.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from qm_sip.sip.core import Core
+from qm_sip.sip.leg import has_sdp
+from qm_sip.sip.message import Header, Request, header
+
+Refusal = tuple[int, list[Header]]
+
+# Methods that exist (RFC 3261, 3262, 3265, 3311, 3428, 3515, 3903, 6086). What is not here is not known: 501.
+_METHODS: Final = frozenset(
+    "INVITE ACK CANCEL BYE OPTIONS REGISTER PRACK SUBSCRIBE NOTIFY UPDATE MESSAGE REFER PUBLISH INFO".split()  # noqa: SIM905
+)
+_IN_DIALOG_ONLY: Final = frozenset({"BYE", "UPDATE", "INFO", "PRACK"})
+
+
+def new_request(core: Core, request: Request) -> Refusal | None:
+    """For a request outside any dialog."""
+    return (
+        _method(core, request)
+        or _in_dialog_only(request)
+        or _loop(core, request)
+        or extensions(core, request)
+        or _hops(request)
+        or content(request)
+    )
+
+
+def dialog_request(core: Core, request: Request) -> Refusal | None:
+    """For a request in a dialog of ours."""
+    return _method(core, request) or extensions(core, request) or content(request)
+
+
+def _method(core: Core, request: Request) -> Refusal | None:
+    if request.method in core.settings.allow:
+        return None
+    return (405 if request.method in _METHODS else 501), [core.allow()]
+
+
+def _in_dialog_only(request: Request) -> Refusal | None:
+    return (481, []) if request.method in _IN_DIALOG_ONLY else None
+
+
+def _loop(core: Core, request: Request) -> Refusal | None:
+    """8.2.2.2 a copy that took another path; 16.3 item 4 one that was here before."""
+    return (482, []) if core.layer.merged(request) or core.looped(request) else None
+
+
+def extensions(core: Core, request: Request) -> Refusal | None:
+    """8.2.2.3: what the peer requires and we do not do."""
+    missing = [tag for tag in request.values("require") if tag not in core.settings.supported]
+    return (420, [header("Unsupported", ", ".join(missing))]) if missing else None
+
+
+def _hops(request: Request) -> Refusal | None:
+    """A back-to-back user agent passes calls on, so it counts hops like a proxy (RFC 7332). An OPTIONS
+    ends here.
+    """
+    return (483, []) if request.max_forwards == 0 and request.method == "INVITE" else None
+
+
+def content(request: Request) -> Refusal | None:
+    """8.2.3: a body of a kind we cannot read, unless its sender calls it optional."""
+    if request.method not in ("INVITE", "UPDATE") or not request.body or has_sdp(request):
+        return None
+    if "handling=optional" in (request.get("content-disposition") or "").replace(" ", "").lower():
+        return None
+    if request.content_type.startswith("multipart/"):
+        return None
+    return 415, [header("Accept", "application/sdp")]

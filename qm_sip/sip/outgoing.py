@@ -1,0 +1,207 @@
+"""A leg that we call: the client's side of INVITE (RFC 3261 13.2, 9.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qm_sip.sip import events
+from qm_sip.sip.core import Core, HeaderList
+from qm_sip.sip.dialog import Counters, Dialog
+from qm_sip.sip.digest import Credentials
+from qm_sip.sip.events import Address, LegId
+from qm_sip.sip.leg import Leg, Phase, has_sdp
+from qm_sip.sip.message import Request, Response, header
+from qm_sip.sip.sent import Purpose, Sent
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """What an INVITE is made of, to make it again with credentials."""
+
+    uri: str
+    to: str
+    from_: str
+    destination: Address
+    max_forwards: int
+
+
+class OutgoingLeg(Leg):
+    """Calls until somebody answers, all refuse, nobody is there, or our user gives up."""
+
+    owns_call_id = True
+
+    def __init__(
+        self,
+        name: LegId,
+        core: Core,
+        calling: Calling,
+        headers: HeaderList,
+        body: bytes | None,
+        local: Address,
+        credentials: Credentials | None,
+        now: float,
+    ) -> None:
+        super().__init__(name, core, local, credentials)
+        self.calling = calling
+        self._tag = core.token()
+        self._call_id = f"{core.token()}{core.token()}"
+        self._number = core.rng.randint(1, 9_999)
+        self._told = False  # our user has been told how it ended
+        self._forks: dict[str, Dialog] = {}
+        core.legs[name] = self
+        self.invite = Sent(Purpose.CALL, "INVITE", headers, body)
+        self.send_again(self.invite, now)
+
+    def tag(self) -> str:
+        return self._tag
+
+    def send_again(self, sent: Sent, now: float) -> None:
+        if sent.purpose is not Purpose.CALL:
+            super().send_again(sent, now)
+            return
+        self._number += 1
+        login = self.digest.headers("INVITE", self.calling.uri)
+        request = Request(
+            "INVITE",
+            self.calling.uri,
+            [
+                self.core.via(self.local),
+                header("Max-Forwards", str(self.calling.max_forwards)),
+                header("From", f"{self.calling.from_};tag={self._tag}"),
+                header("To", self.calling.to),
+                header("Call-ID", self._call_id),
+                header("CSeq", f"{self._number} INVITE"),
+                *self.core.request_headers(self.local, [*login, *sent.headers], sent.body),
+            ],
+            sent.body or b"",
+        )
+        self.start(sent, request, self.calling.destination, now)
+
+    # ------------------------------------------------------------------ what the user asks for
+
+    def cancel(self, headers: HeaderList, now: float) -> None:
+        """Give up. The CANCEL waits for the first 1xx (9.1); after the answer it is a BYE."""
+        if self.phase is Phase.UP:
+            self.bye(headers, now)
+        elif self.phase is Phase.EARLY and self.invite.cancel is None:
+            self.invite.cancel = headers
+            self._cancel_now(now)
+
+    def bye(self, headers: HeaderList, now: float) -> None:
+        if self.phase is Phase.EARLY:
+            self.cancel(headers, now)
+        else:
+            super().bye(headers, now)
+
+    def _cancel_now(self, now: float) -> None:
+        sent = self.invite
+        if sent.cancel is not None and sent.provisional and not sent.cancelled:
+            self.send_cancel(sent, sent.cancel, now)
+
+    # ------------------------------------------------------------------ what the called party answers
+
+    def on_provisional(self, sent: Sent, response: Response, now: float) -> None:
+        if sent is not self.invite or self.phase is not Phase.EARLY:
+            return
+        if sent.guard is None:
+            self._guard(sent, self.core.settings.ring_timeout, now)
+        self._cancel_now(now)
+        if response.status > 100:
+            self._fork(response)
+            if not self._told and sent.cancel is None:
+                self.core.emit(events.Progressed(self.name, response))
+
+    def _fork(self, response: Response) -> Dialog | None:
+        """The dialog with the end that sent this response; several ends may answer one INVITE (12.1.2)."""
+        tag = response.to.tag or ""
+        known = self._forks.get(tag)
+        if known is not None:
+            return known
+        if len(self._forks) >= self.core.settings.max_forks or (not tag and response.status < 200):
+            return None
+        counters = Counters(local=self._number)
+        dialog = Dialog.of_client(
+            self.invite.request, response, self.calling.destination, self.local, counters
+        )
+        self._forks[tag] = dialog
+        self.core.dialogs[dialog.id] = self
+        if self.phase is Phase.EARLY:
+            self.dialog = dialog
+        return dialog
+
+    def on_guard(self, sent: Sent, now: float) -> None:
+        """It rang too long, or its CANCEL brought nothing."""
+        if sent is self.invite and self.phase is Phase.EARLY:
+            cancelled = sent.cancelled
+            self._tell(487 if sent.cancel is not None else 408, None)
+            sent.cancel = sent.cancel or ()
+            if cancelled:
+                self.end(now)
+        super().on_guard(sent, now)
+
+    def on_final(self, sent: Sent, status: int, response: Response | None, now: float) -> None:
+        if sent is not self.invite:
+            super().on_final(sent, status, response, now)
+        elif response is not None and status < 300:
+            self._answered(sent, response, now)
+        elif self.phase is Phase.EARLY:
+            given_up = sent.cancel is not None and response is None
+            self._tell(487 if given_up else status, response)
+            self.end(now)
+
+    def _answered(self, sent: Sent, response: Response, now: float) -> None:
+        dialog = self._fork(response)
+        if dialog is None or self._ack_again(sent, dialog):
+            return
+        # The 2xx decides route set and target, whatever a 1xx had said (13.2.2.4).
+        made = Dialog.of_client(sent.request, response, self.calling.destination, self.local, dialog.counters)
+        self._forks[dialog.remote_tag] = made
+        if self.phase is Phase.EARLY and sent.cancel is None and not self._told:
+            self._confirm(sent, made, response, now)
+        else:
+            self._drop(sent, made, now)
+
+    def _confirm(self, sent: Sent, dialog: Dialog, response: Response, now: float) -> None:
+        self.phase = Phase.UP
+        self.dialog = dialog
+        if sent.guard is not None:
+            sent.guard.cancel()
+        if sent.body or not has_sdp(response):
+            self._ack(sent, dialog, None)
+        else:
+            sent.acks[dialog.remote_tag] = None
+        self._told = True
+        self.core.emit(events.Answered(self.name, response))
+
+    def _drop(self, sent: Sent, dialog: Dialog, now: float) -> None:
+        """A 2xx nobody wants: a second fork, or one that crossed our CANCEL: ACK and BYE (13.2.2.4, 15)."""
+        self._ack(sent, dialog, None)
+        if self.phase is Phase.EARLY:
+            self._tell(487 if sent.cancel is not None else 408, None)
+            self.dialog = dialog
+            self.end(now)
+        self._send_in_dialog(Sent(Purpose.BYE, "BYE", sent.cancel or (), None), dialog, now)
+
+    def _tell(self, status: int, response: Response | None) -> None:
+        if not self._told:
+            self._told = True
+            self.core.emit(events.Rejected(self.name, status, response))
+
+    # ------------------------------------------------------------------ in the dialogs
+
+    def early_bye(self, request: Request, now: float) -> None:
+        """A callee that ends an early dialog has sent a 2xx we never saw (13.3.1.4): it is over."""
+        self._tell(480, None)
+        self.invite.cancel = ()
+        self._cancel_now(now)
+        self.end(now)
+
+    def find(self, remote_tag: str) -> Dialog | None:
+        if self.phase is Phase.UP and self.dialog is not None and self.dialog.remote_tag == remote_tag:
+            return self.dialog
+        return self._forks.get(remote_tag)
+
+    def forget(self) -> None:
+        super().forget()
+        for dialog in self._forks.values():
+            self.core.dialogs.pop(dialog.id, None)

@@ -1,0 +1,80 @@
+"""Via: the way back (RFC 3261 20.42, 18.2.1, RFC 3581)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qm_sip.sip.grammar import (
+    Params,
+    SipParseError,
+    format_host,
+    format_params,
+    is_token,
+    param,
+    parse_params,
+    split_host_port,
+    split_outside,
+)
+
+MAGIC_COOKIE = "z9hG4bK"
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """One hop: transport, sent-by and parameters."""
+
+    transport: str
+    host: str
+    port: int | None
+    params: Params = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Via:
+        """`SIP / 2.0 / UDP host:port;params`, white space allowed round the slashes (25.1)."""
+        head, *raw = split_outside(text, ";")
+        parts = head.split("/", 2)
+        if len(parts) != 3 or parts[0].strip().upper() != "SIP" or parts[1].strip() != "2.0":
+            raise SipParseError("a Via is not of SIP/2.0")
+        words = parts[2].split(None, 1)
+        if len(words) != 2 or not is_token(words[0]):
+            raise SipParseError("a Via has no sent-by")
+        host, port = split_host_port(words[1])
+        return cls(words[0].upper(), host, port, parse_params(raw))
+
+    @property
+    def branch(self) -> str:
+        """The branch, or "" (then RFC 2543 matching applies, 17.2.3)."""
+        return param(self.params, "branch") or ""
+
+    @property
+    def sent_by(self) -> tuple[str, int]:
+        """Host (without case) and port, 5060 if none is named."""
+        return self.host.lower(), self.port if self.port is not None else 5060
+
+    def received_from(self, host: str, port: int) -> Via:
+        """As the server must mark it: rport filled in when asked for, received when it differs (18.2.1,
+        3581 4).
+        """
+        wants_rport = param(self.params, "rport") is not None
+        kept = tuple(p for p in self.params if p[0].lower() not in ("rport", "received"))
+        if wants_rport:
+            return Via(
+                self.transport, self.host, self.port, (*kept, ("rport", str(port)), ("received", host))
+            )
+        if self.host.lower() == host.lower():
+            return Via(self.transport, self.host, self.port, kept)
+        return Via(self.transport, self.host, self.port, (*kept, ("received", host)))
+
+    def reply_to(self) -> tuple[str, int]:
+        """Where responses go (18.2.2 with RFC 3581): received and rport, else sent-by. maddr is not
+        followed.
+        """
+        host = param(self.params, "received") or self.host
+        rport = param(self.params, "rport")
+        if rport and rport.isascii() and rport.isdigit():
+            return host, int(rport)
+        return host, self.sent_by[1]
+
+    def __str__(self) -> str:
+        port = f":{self.port}" if self.port is not None else ""
+        return f"SIP/2.0/{self.transport} {format_host(self.host)}{port}{format_params(self.params)}"
