@@ -2,6 +2,6 @@
 
 - `server`    accepts connections, knows who is there (SO_PEERCRED), hands each request to its handler
 - `client`    asks one thing and gives the answer, or a clear error
-- `handlers`  the answers
-- `permit`    who is asking, and may he have it: the purpose-use check of playback and of party data
+- `handlers`  the answers; `history` those about calls, `playback` those about recordings
+- `permit`    who is asking, and who may see who phoned whom
 """

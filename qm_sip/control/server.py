@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qm_sip.control.requests import BadRequest, NotFound
 from qm_sip.errors import ConfigError, QmSipError, Refused, StartError
 
 REQUEST_BYTES = 64 * 1024  # the longest request line
@@ -48,10 +49,6 @@ class Reply:
 
 
 Handler = Callable[[dict[str, Any], PeerCredentials], Awaitable["dict[str, Any] | Reply"]]
-
-
-class BadRequest(QmSipError):
-    """The request cannot be understood; whose fault: the client's."""
 
 
 @dataclass
@@ -140,6 +137,8 @@ def _describe(error: Exception) -> dict[str, Any]:
         return _error(error.code, error.text, "", kind="refused")
     if isinstance(error, BadRequest):
         return _error("bad-request", str(error), "")
+    if isinstance(error, NotFound):
+        return _error("not-found", str(error), "")
     if isinstance(error, ConfigError):
         where = ": ".join(filter(None, [error.file, error.key, error.problem]))
         return _error("config", where, error.remedy)

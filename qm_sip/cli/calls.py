@@ -1,0 +1,69 @@
+"""`qm-sip calls`, `explain` and `ledger`: what became of each call, and why."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from qm_sip.cli.ask import ask
+from qm_sip.cli.options import Json, Limit, OptionalAs, OptionalConfig, Socket
+from qm_sip.cli.output import emit_json, listing, record, say
+
+CallName = Annotated[str, typer.Argument(help="Id of the call, as `qm-sip calls` shows it.")]
+COLUMNS = ["call", "line", "direction", "state", "outcome", "seconds", "recorded_seconds", "reasons"]
+
+
+def calls(
+    socket: Socket = None,
+    config: OptionalConfig = None,
+    limit: Limit = 50,
+    as_person: OptionalAs = "",
+    as_json: Json = False,
+) -> None:
+    """The newest calls, running ones included. Confidential calls are in no listing: see `ledger`."""
+    rows = ask(socket, config, "calls", limit=limit, **_as(as_person))["calls"]
+    columns = [*COLUMNS, "started", "parties"] if as_person else COLUMNS
+    listing(rows, columns, as_json=as_json, empty="no calls")
+
+
+def explain(
+    call: CallName,
+    socket: Socket = None,
+    config: OptionalConfig = None,
+    as_person: OptionalAs = "",
+    as_json: Json = False,
+) -> None:
+    """Every decision about a call with its reasons, in order; what was told; how its time was spent."""
+    told = ask(socket, config, "explain", call=call, **_as(as_person))
+    if as_json:
+        emit_json(told)
+        return
+    record(told["call"], as_json=False)
+    for part in ("parties", "told", "decisions", "spans", "recordings"):
+        rows: list[dict[str, Any]] = told.get(part) or []
+        say("")
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        listing(rows, columns, as_json=False, title=part, empty=f"{part}: none")
+
+
+def ledger(
+    socket: Socket = None, config: OptionalConfig = None, limit: Limit = 1000, as_json: Json = False
+) -> None:
+    """One line for each call with its one outcome, totals that add up, confidential calls counted."""
+    answer = ask(socket, config, "ledger", limit=limit)
+    if as_json:
+        emit_json(answer)
+        return
+    columns = ["call", "direction", "kind", "outcome", "reason", "seconds", "recorded_seconds", "recordings"]
+    listing(answer["calls"], columns, as_json=False, empty="no calls")
+    say("")
+    listing(
+        answer["totals"], ["outcome", "calls", "seconds", "recorded_seconds"], as_json=False, title="totals"
+    )
+    say("")
+    listing(answer["confidential"], ["day", "count"], as_json=False, empty="confidential calls: none")
+
+
+def _as(person: str) -> dict[str, str]:
+    return {"as": person} if person else {}

@@ -1,0 +1,130 @@
+"""`qm-sip check`: what would stop the start, and what an administrator should hear about, offline."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from qm_sip import config as settings
+from qm_sip.announce import coverage, prompts
+from qm_sip.announce.prompts import PromptLibrary
+from qm_sip.cli.options import ConfigDir, Json
+from qm_sip.cli.output import Status, emit_json, end, say
+from qm_sip.config import Config
+from qm_sip.errors import ConfigError
+
+MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs"}
+LITTLE_ROOM = 1024**3  # bytes; a recorded hour of both sides is about 60 MB before it is rendered
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that `check` found. An error stops the start; advice does not."""
+
+    level: Literal["error", "advice"]
+    problem: str
+    remedy: str = ""
+    file: str = ""
+    key: str = ""
+    line: int = 0
+
+
+def check(config: ConfigDir, as_json: Json = False) -> None:
+    """Check configuration, prompts, storage and tools without starting anything."""
+    findings = list(find(config))
+    errors = [finding for finding in findings if finding.level == "error"]
+    if as_json:
+        emit_json({"ok": not errors, "findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            say(f"{finding.level}: {_sentence(finding)}")
+        say(f"{len(errors)} error(s), {len(findings) - len(errors)} piece(s) of advice")
+    end(Status.CONFIG if errors else Status.OK)
+
+
+def _sentence(finding: Finding) -> str:
+    where = finding.file + (f":{finding.line}" if finding.line else "")
+    text = ": ".join(filter(None, [where, finding.key, finding.problem]))
+    return text + (f" ({finding.remedy})" if finding.remedy else "")
+
+
+def find(directory: Path) -> Iterator[Finding]:
+    """Everything that is wrong or worth saying about a configuration directory."""
+    wrong = settings.load_all_errors(directory)
+    yield from map(_error, wrong)
+    yield from _tools()
+    if wrong:
+        return
+    config = settings.load(directory)
+    library, faults = prompts.load_all_errors(config.server.prompts.directory)
+    needed = coverage.needed(config)
+    for fault in faults:
+        yield _error(fault) if needed and coverage.is_about(fault, needed) else _advice_of(fault)
+    yield from map(_error, coverage.check_lines(config, library))
+    yield from _advice(config, library)
+    yield from _storage(config)
+
+
+def _error(fault: ConfigError) -> Finding:
+    return Finding("error", fault.problem, fault.remedy, fault.file, fault.key, fault.line)
+
+
+def _advice_of(fault: ConfigError) -> Finding:
+    return Finding("advice", fault.problem, fault.remedy, fault.file, fault.key, fault.line)
+
+
+def _advice(config: Config, library: PromptLibrary) -> Iterator[Finding]:
+    for text in coverage.advise_lines(config, library):
+        yield Finding("advice", text)
+    if not config.lines.never.confidential:
+        problem = (
+            "[never] confidential is empty: no works council, company doctor or confidential adviser is named"
+        )
+        yield Finding("advice", problem, "name their numbers", str(config.directory / "lines.toml"))
+    if not any(coverage.uses_of(line) for line in config.lines.line.values()):
+        yield Finding("advice", "no line records or is heard", "that is how the shipped files are meant")
+
+
+def _storage(config: Config) -> Iterator[Finding]:
+    storage = config.server.storage
+    for name, path in (("directory", storage.directory), ("key_directory", storage.key_directory)):
+        key = f"storage.{name}"
+        nearest = _nearest(path)
+        if not os.access(nearest, os.W_OK | os.X_OK) or not nearest.is_dir():
+            yield Finding("error", f"{path} cannot be written", "as the user of `serve`", key=key)
+    if not _in_memory(storage.key_directory):
+        problem = f"{storage.key_directory} is not in memory: keys of running recordings would reach the disk"
+        yield Finding("advice", problem, "mount a tmpfs there", key="storage.key_directory")
+    free = shutil.disk_usage(_nearest(storage.directory)).free
+    if free < LITTLE_ROOM:
+        yield Finding(
+            "advice", f"only {free // 1024**2} MiB free at {storage.directory}", key="storage.directory"
+        )
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself, or the nearest directory above it that exists."""
+    return next(place for place in (path, *path.absolute().parents) if place.exists())
+
+
+def _in_memory(path: Path) -> bool:
+    """Whether a path is on a file system that dies with the power (proc(5), mountinfo)."""
+    kinds = {}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields, _, rest = line.partition(" - ")
+        kinds[fields.split()[4]] = rest.split()[0]
+    place = _nearest(path).resolve()
+    mounted = next(str(above) for above in (place, *place.parents) if str(above) in kinds)
+    return kinds[mounted] in MEMORY_FILE_SYSTEMS
+
+
+def _tools() -> Iterator[Finding]:
+    if importlib.util.find_spec("qm_sip._media") is None:
+        yield Finding("error", "the media engine is not built: qm_sip._media is missing", "make setup")
+    if shutil.which("espeak-ng") is None:
+        yield Finding("advice", "espeak-ng is missing: prompts cannot be built", "apt install espeak-ng")

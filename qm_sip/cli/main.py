@@ -1,0 +1,52 @@
+"""The app, and the one place where an error becomes a line on stderr and an exit status."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from qm_sip.cli import calls, check, keys, lines, prompts, recordings, serve, server
+from qm_sip.cli.output import Status, error
+from qm_sip.control.client import ServerAway, ServerSaid
+from qm_sip.errors import ConfigError, QmSipError, Refused
+
+app = typer.Typer(
+    name="qm-sip",
+    help="A SIP back-to-back user agent beside Asterisk: announced recording, private lines, nothing else.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # a pretty traceback prints local variables: names and numbers
+)
+app.command("serve")(serve.serve)
+app.command("check")(check.check)
+app.command("calls")(calls.calls)
+app.command("explain")(calls.explain)
+app.command("ledger")(calls.ledger)
+app.add_typer(recordings.app, name="recordings")
+app.command("taps")(server.taps)
+app.command("status")(server.status)
+app.command("reload")(server.reload)
+app.command("lines")(lines.lines)
+app.command("people")(lines.people)
+app.add_typer(prompts.app, name="prompts")
+app.add_typer(keys.app, name="keys")
+
+
+def status_of(failure: QmSipError) -> Status:
+    """The exit status of an error."""
+    if isinstance(failure, ServerSaid) and failure.code == "not-found":
+        return Status.NO
+    by_kind = {ConfigError: Status.CONFIG, ServerAway: Status.AWAY, Refused: Status.REFUSED}
+    if isinstance(failure, ServerSaid) and failure.code == "config":
+        return Status.CONFIG
+    return by_kind.get(type(failure), Status.FAILED)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command; never returns. An error of ours is printed once, without a traceback."""
+    try:
+        app(arguments, prog_name="qm-sip")
+    except QmSipError as failure:
+        error(str(failure))
+        sys.exit(status_of(failure))

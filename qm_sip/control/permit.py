@@ -1,0 +1,43 @@
+"""In whose name is asked, and who may see who phoned whom (KSF15-1.1a).
+
+The kernel says which Unix user is connected. Root and the user the server runs as may name anybody; any other
+user only the person whose `unix_user` he is. Whether that person may have a recording is `policy.playback`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from typing import Any
+
+from qm_sip.config import Config
+from qm_sip.control.requests import BadRequest
+from qm_sip.control.server import PeerCredentials
+from qm_sip.errors import Refused
+from qm_sip.policy.facts import PersonId
+
+
+def speaker(config: Config, request: dict[str, Any], peer: PeerCredentials) -> PersonId:
+    """The person in whose name is asked, if this Unix user may ask in it."""
+    person = request.get("as")
+    if not isinstance(person, str) or not person:
+        raise BadRequest("this needs --as PERSON")
+    if peer.uid in (0, os.geteuid()):
+        return PersonId(person)
+    monitor = config.people.monitor.get(person)
+    if monitor is None or not monitor.unix_user or monitor.unix_user != _user_name(peer.uid):
+        raise Refused("not-you", f"the Unix user who asks is not {person} (people.toml: unix_user)")
+    return PersonId(person)
+
+
+def _user_name(uid: int) -> str | None:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
+
+
+def may_see_parties(config: Config, person: PersonId) -> None:
+    """Who phoned whom is for the privacy officer; anybody else is Refused."""
+    if not person or person != config.regulation.regulation.officer:
+        raise Refused("not-the-officer", "who phoned whom is for the privacy officer only (KSF15-1.1a)")
