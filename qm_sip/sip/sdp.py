@@ -1,0 +1,255 @@
+"""Session descriptions: what a B2BUA reads of them, and the few edits it makes.
+
+RFC 8866 for the lines, RFC 3264 for offers and answers, RFC 3605 (a=rtcp), RFC 4733 (telephone-event). We
+own `o=` of each leg (RFC 3264 5, 8): its session id for the life of the leg, its version up by one per
+change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from qm_sip.sip.sdp_model import (
+    DIRECTIONS,
+    Direction,
+    Format,
+    Media,
+    Origin,
+    Sdp,
+    SdpError,
+    encoding,
+    number_up_to,
+)
+
+__all__ = [
+    "Direction",
+    "Format",
+    "Media",
+    "Origin",
+    "OriginOf",
+    "Sdp",
+    "SdpError",
+    "answer",
+    "keep_formats",
+    "offer",
+    "reject_stream",
+    "rewrite_origin",
+    "with_direction",
+    "with_media",
+]
+
+_TRANSPORT: Final = frozenset(
+    [
+        "rtcp",
+        "rtcp-mux",
+        "rtcp-mux-only",
+        "candidate",
+        "remote-candidates",
+        "end-of-candidates",
+        "ice-ufrag",
+        "ice-pwd",
+        "ice-options",
+        "ice-lite",
+        "ice-mismatch",
+        "crypto",
+        "fingerprint",
+        "setup",
+        "tls-id",
+        "key-mgmt",
+        "rtcp-rsize",
+    ]
+)
+
+
+# ---------------------------------------------------------------------- edits
+
+
+class OriginOf:
+    """Our o= on one leg: the session id stays, the version goes up by one when the description has
+    changed.
+    """
+
+    def __init__(self, session_id: int) -> None:
+        self.session_id, self.version = session_id, session_id
+        self._last: bytes | None = None
+
+    def stamp(self, sdp: Sdp, address: str) -> Sdp:
+        """The description under our origin; a description equal to the last one keeps its version (RFC
+        3264 8).
+        """
+        plain = rewrite_origin(sdp, self.session_id, 0, address).to_bytes()
+        if self._last is not None and plain != self._last:
+            self.version += 1
+        self._last = plain
+        return rewrite_origin(sdp, self.session_id, self.version, address)
+
+
+def rewrite_origin(sdp: Sdp, session_id: int, version: int, address: str) -> Sdp:
+    """Put our own o= in place of the other side's, user name included: it may be a person's."""
+    origin = Origin("-", str(session_id), str(version), "IN", _family(address), address)
+    return replace(sdp, session=tuple(f"o={origin}" if line[:2] == "o=" else line for line in sdp.session))
+
+
+def with_media(sdp: Sdp, address: str, port: int, rtcp_port: int | None = None) -> Sdp:
+    """Send the audio here: c=, the audio m-line's port and a=rtcp become ours, every other stream is
+    rejected.
+
+    Attributes that name the other side's transport (ICE, DTLS, crypto, rtcp-mux) are taken out: we do not
+    do them.
+    """
+    target = sdp.audio
+    if target is None:
+        raise SdpError("the session description has no audio")
+    session = _with_connection(_without_transport(sdp.session), address)
+    media = []
+    for stream in sdp.media:
+        if stream is not target:
+            media.append(reject_stream(stream))
+            continue
+        lines = [line for line in _without_transport(stream.lines) if line[:2] != "c="]
+        lines[0] = _m_line(stream, port=port)
+        if rtcp_port is not None and rtcp_port != port + 1:
+            lines.append(f"a=rtcp:{rtcp_port} IN {_family(address)} {address}")
+        media.append(Media(tuple(lines)))
+    return replace(sdp, session=session, media=tuple(media))
+
+
+def reject_stream(stream: Media) -> Media:
+    """A stream turned off: port 0, and nothing else said of it but its formats (RFC 3264 6)."""
+    formats = stream.formats or ["0"]
+    return Media((" ".join([f"m={stream.fields[0]} 0 {stream.protocol}", *formats]),))
+
+
+def keep_formats(sdp: Sdp, names: Collection[str] = ("PCMA", "PCMU", "telephone-event")) -> Sdp:
+    """Leave only these encodings (8 kHz, one channel) in the audio, with their rtpmap and fmtp. SdpError
+    if no voice is left."""
+    wanted = {encoding(name) for name in names}
+    target = sdp.audio
+    if target is None:
+        raise SdpError("the session description has no audio")
+    kept = [f for f in target.codecs if f.name in wanted and f.clock == 8000 and f.channels == 1]
+    if all(f.name == "telephone-event" for f in kept):
+        raise SdpError("none of the audio formats offered is spoken here")
+    stream = _only(target, {f.payload_type for f in kept})
+    return sdp.with_media_at(sdp.media.index(target), stream)
+
+
+def with_direction(sdp: Sdp, direction: Direction) -> Sdp:
+    """Set the audio's direction."""
+    target = sdp.audio
+    if target is None:
+        raise SdpError("the session description has no audio")
+    lines = [line for line in target.lines if line[2:] not in DIRECTIONS or line[:2] != "a="]
+    session = tuple(line for line in sdp.session if line[2:] not in DIRECTIONS or line[:2] != "a=")
+    media = Media((*lines, f"a={direction.value}"))
+    return replace(sdp.with_media_at(sdp.media.index(target), media), session=session)
+
+
+# ---------------------------------------------------------------------- building
+
+_NUMBERS: Final = {"PCMU": 0, "PCMA": 8, "telephone-event": 101}
+
+
+def offer(
+    session_id: int,
+    version: int,
+    address: str,
+    port: int,
+    *,
+    names: Sequence[str] = ("PCMA", "PCMU", "telephone-event"),
+    direction: Direction = Direction.SENDRECV,
+    rtcp_port: int | None = None,
+) -> Sdp:
+    """An offer of our own: one audio stream in the encodings we speak."""
+    numbers = [(_NUMBERS[encoding(name)], encoding(name)) for name in names]
+    return _build(session_id, version, address, [_stream(port, numbers, direction, address, rtcp_port)])
+
+
+def answer(
+    offered: Sdp,
+    session_id: int,
+    version: int,
+    address: str,
+    port: int,
+    *,
+    names: Sequence[str] = ("PCMA", "PCMU", "telephone-event"),
+    direction: Direction | None = None,
+    rtcp_port: int | None = None,
+) -> Sdp:
+    """An answer of our own (RFC 3264 6): as many m-lines as offered, all but the audio rejected, the
+    offerer's payload numbers and order, and the mirrored direction. SdpError if nothing can be agreed
+    upon."""
+    target = keep_formats(offered, names).audio
+    assert target is not None
+    numbers = [(f.payload_type, f.name) for f in target.codecs]
+    chosen = offered.audio
+    way = direction or offered.direction_of(target).mirrored
+    streams = [
+        _stream(port, numbers, way, address, rtcp_port) if media is chosen else reject_stream(media)
+        for media in offered.media
+    ]
+    return _build(session_id, version, address, streams)
+
+
+def _build(session_id: int, version: int, address: str, media: Iterable[Media]) -> Sdp:
+    origin = Origin("-", str(session_id), str(version), "IN", _family(address), address)
+    session = ("v=0", f"o={origin}", "s=-", f"c=IN {_family(address)} {address}", "t=0 0")
+    return Sdp(session, tuple(media))
+
+
+def _stream(
+    port: int, numbers: list[tuple[int, str]], direction: Direction, address: str, rtcp_port: int | None
+) -> Media:
+    lines = [" ".join([f"m=audio {port} RTP/AVP", *(str(number) for number, _ in numbers)])]
+    for number, name in numbers:
+        lines.append(f"a=rtpmap:{number} {name}/8000")
+        if name == "telephone-event":
+            lines.append(f"a=fmtp:{number} 0-16")
+    lines.append("a=ptime:20")
+    if rtcp_port is not None and rtcp_port != port + 1:
+        lines.append(f"a=rtcp:{rtcp_port} IN {_family(address)} {address}")
+    lines.append(f"a={direction.value}")
+    return Media(tuple(lines))
+
+
+# ---------------------------------------------------------------------- lines
+
+
+def _with_connection(lines: Sequence[str], address: str) -> tuple[str, ...]:
+    """Our c= where one stood, else where it belongs: before b=, t= and what follows (RFC 8866 5)."""
+    ours = f"c=IN {_family(address)} {address}"
+    if any(line[:2] == "c=" for line in lines):
+        return tuple(ours if line[:2] == "c=" else line for line in lines)
+    at = next((i for i, line in enumerate(lines) if line[0] in "btrzka"), len(lines))
+    return (*lines[:at], ours, *lines[at:])
+
+
+def _without_transport(lines: Iterable[str]) -> tuple[str, ...]:
+    return tuple(
+        line for line in lines if line[:2] != "a=" or line[2:].partition(":")[0].strip() not in _TRANSPORT
+    )
+
+
+def _m_line(stream: Media, *, port: int, formats: Iterable[str] | None = None) -> str:
+    words = stream.fields
+    return " ".join([f"m={words[0]}", str(port), words[2], *(words[3:] if formats is None else formats)])
+
+
+def _only(stream: Media, numbers: set[int]) -> Media:
+    """A stream without the other payload types, and without their rtpmap, fmtp and rtcp-fb."""
+    kept = [word for word in stream.formats if number_up_to(word, 127) in numbers]
+    lines = [_m_line(stream, port=stream.port, formats=kept)]
+    for line in stream.lines[1:]:
+        key, _, value = line[2:].partition(":")
+        if line[:2] == "a=" and key in ("rtpmap", "fmtp", "rtcp-fb"):
+            word = value.split(None, 1)[0] if value.split() else ""
+            if word != "*" and number_up_to(word, 127) not in numbers:
+                continue
+        lines.append(line)
+    return Media(tuple(lines))
+
+
+def _family(address: str) -> str:
+    return "IP6" if ":" in address else "IP4"
