@@ -20,7 +20,7 @@ class Book:
     ) -> None:
         self.call, self.idle, self.why = call, idle, why
         self.answered: float | None = None
-        self._keeper, self._started = keeper, now
+        self._keeper, self.started = keeper, now
         self._spans = SpanBook(idle, now, why[0].code if why else "arrived")
         self._ends: float | None = None
         self._finished = False
@@ -61,7 +61,7 @@ class Book:
         self._finished = True
         spans = self._spans.spans(self._ends)
         self._keeper.keep(
-            FinishRow(self.call, self._started, self.answered, self._ends, spans, outcome(spans), self.why)
+            FinishRow(self.call, self.started, self.answered, self._ends, spans, outcome(spans), self.why)
         )
 
 

@@ -20,7 +20,7 @@ from qm_sip.call.desk import Desk
 from qm_sip.call.exchange import Exchange
 from qm_sip.call.media_plan import Direct, Relay, other
 from qm_sip.call.recording import Recording
-from qm_sip.call.session import LegSession, read_sdp
+from qm_sip.call.session import LegSession, read_sdp, unrecordable
 from qm_sip.call.states import CALLEE_PENDING, CALLEE_UP, CALLER_PENDING, CALLER_UP, Happening, State, step
 from qm_sip.call.words import NoteParty
 from qm_sip.config import Config
@@ -183,7 +183,7 @@ class Call:
             return self.exchange.towards("callee", caller.theirs)
         if caller.said is None and caller.theirs is not None:
             return self.exchange.towards("callee", caller.theirs)
-        return plan.offer(self.exchange.sessions["callee"], caller.codecs)
+        return plan.offer(self.exchange.sessions["callee"], caller.voices)
 
     # ================================================================ the callee's progress
 
@@ -209,12 +209,28 @@ class Call:
             self._close(now)
             return
         theirs = read_sdp(response)
+        if self._unusable(response, theirs):
+            self._give_back(was, now)
+            return
         self.exchange.learn("callee", theirs)
         if self.state is State.JOINING:
             self._pass_answer(response, theirs, now)
         self._meet_identity("callee", response, now)
         if self.state is State.TALKING:
             self._connect(now)
+
+    def _unusable(self, response: Response, theirs: Sdp | None) -> bool:
+        """An answer that cannot be read, or, on a relayed call, not be relayed (RFC 3261 13.2.2.4: ACK, then BYE)."""
+        if self.relayed:
+            return theirs is None or unrecordable(theirs) is not None
+        return theirs is None and bool(response.body)
+
+    def _give_back(self, was: State, now: float) -> None:
+        """The callee answered with what nobody can use: end it, and tell the caller so."""
+        self.desk.ua.bye(self.legs["callee"], now=now)
+        self._end_caller(was, 488, [], now)
+        self._move(Happening.CALLEE_GONE)
+        self._wind_up(now)
 
     def _pass_answer(self, response: Response, theirs: Sdp | None, now: float) -> None:
         caller = self.exchange.sessions["caller"]
@@ -250,8 +266,7 @@ class Call:
         if leg != "caller" or self.state not in (State.ANSWERED, State.JOINING):
             return
         if self.recording and self.recording.to_tell:
-            self._move(Happening.ACKED_UNTOLD)
-            if self.state is State.TELLING:
+            if self._move(Happening.ACKED_UNTOLD) is State.TELLING:
                 self._tone(other(self.customer), "waiting")
             self.recording.tell()
         else:
@@ -326,7 +341,7 @@ class Call:
     def _agent_is(self, party: Party, now: float) -> None:
         if party == agent_of(self.facts):
             return
-        outside = tuple(p for p in self.facts.parties if p.outside)
+        outside = tuple(p for p in self.facts.parties if p.outside and p.id != party.id)
         self.facts = replace(self.facts, parties=(*outside, party))
         self.book.note(NoteParty(self.id, party))
         if self.recording:

@@ -19,6 +19,7 @@ from typing import Any
 from qm_sip.announce.prompts import Prompt
 from qm_sip.call import reasons
 from qm_sip.config import Config
+from qm_sip.errors import BrokenInvariant
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import (
@@ -64,12 +65,13 @@ Gate = Closed | Telling | Open | Refused
 
 @dataclass
 class Running:
-    """A tap that was asked for. `kept_from` is None until the engine has opened it."""
+    """A recording that was decided. `asked`: the engine was asked for its tap; `kept_from`: when it opened it."""
 
     recording: str
     decision: Decision
     agent: Party | None
     header: Mapping[str, Any]
+    asked: bool = False
     kept_from: float | None = None
 
 
@@ -125,27 +127,34 @@ class Capture:
         """Decide with what is known now (people.md section 1)."""
         return decide(self.config, self.facts, Use.RECORD)
 
-    def open(self, recording: str, decision: Decision) -> protocol.OpenTap:
-        """Ask the engine for a tap. Only in `Open` and with a decision that allows it."""
+    def intend(self, recording: str, decision: Decision) -> Running:
+        """This recording is to be made. Only in `Open` and with a decision that allows it."""
         if not isinstance(self.gate, Open) or not decision.allowed:
-            raise AssertionError("a tap is asked for only through an open gate")
+            raise BrokenInvariant("a recording was about to be made through a gate that is not open (I2)")
         header = recording_header(self.facts, recording, decision, self.gate.told)
         self.running = Running(recording, decision, agent_of(self.facts), header)
-        purposes = [purpose.name for purpose in decision.purposes]
+        return self.running
+
+    def open(self) -> protocol.OpenTap:
+        """Ask the engine for the tap of the recording that was intended."""
+        running = self.running
+        if running is None or not isinstance(self.gate, Open):
+            raise BrokenInvariant("a tap was about to be asked for that nobody decided (I4)")
+        running.asked = True
+        purposes = [purpose.name for purpose in running.decision.purposes]
         return protocol.OpenTap(
             call=self.facts.call,
-            tap=recording,
+            tap=running.recording,
             use="record",
             purposes=purposes,
             proofs=[self.gate.proof],
-            recipients={name: list(self.config.server.keys[name].recipients) for name in purposes},
-            header=header,
+            recipients={name: list(self.config.recipients(name)) for name in purposes},
+            header=dict(running.header),
         )
 
-    def close(self, reason: str, *, keep_held_back: bool) -> protocol.CloseTap | None:
-        """Close the running tap, if there is one. What was held back is kept only if nobody changed."""
-        if self.running is None:
-            return None
+    def close(self, reason: str, *, keep_held_back: bool) -> protocol.CloseTap:
+        """Close the running tap. What was held back is kept only if nobody changed."""
+        assert self.running is not None
         return protocol.CloseTap(self.facts.call, self.running.recording, reason, keep_held_back)
 
     def with_agent(self, party: Party) -> None:
@@ -181,6 +190,8 @@ def recording_header(facts: CallFacts, recording: str, decision: Decision, told:
         "agent": agent.person if agent else None,
         "class": decision.cls,
         "cause": decision.cause,
+        "announcement": [told.prompt] if told.prompt else [],
+        "destroy_by": {purpose.name: purpose.destroy_by.isoformat() for purpose in decision.purposes},
         "purposes": [
             {
                 "name": purpose.name,

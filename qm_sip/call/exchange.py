@@ -12,7 +12,7 @@ import logging
 from qm_sip.call import headers, reasons
 from qm_sip.call.book import Book
 from qm_sip.call.media_plan import Direct, Plan, Relay, Send, other
-from qm_sip.call.session import KEPT, LegSession, holds, read_sdp, recordable
+from qm_sip.call.session import KEPT, LegSession, holds, read_sdp, unrecordable
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import SpanState
@@ -70,7 +70,7 @@ class Exchange:
         busy = not talking or self._asker is not None or bool(self._going_direct)
         if not request.body:
             self._asked_to_offer(leg, now, busy=busy)
-        elif theirs is None or (isinstance(self.plan, Relay) and recordable(theirs) is not None):
+        elif theirs is None or (isinstance(self.plan, Relay) and unrecordable(theirs) is not None):
             self.ua.reject_offer(self.legs[leg], 488, now=now)
         elif session.repeats(theirs) and session.said is not None:
             self.ua.answer_offer(self.legs[leg], session.said, headers=[headers.SDP], now=now)
@@ -110,6 +110,9 @@ class Exchange:
         if asker is None:
             return
         offer, self.sessions[asker].offering = self.sessions[asker].offering, None
+        if theirs is None or (isinstance(self.plan, Relay) and unrecordable(theirs)):
+            self.ua.reject_offer(self.legs[asker], 488, now=now)
+            return
         self.learn(leg, theirs)
         if offer is None:
             self._late = asker  # he asked for an offer: this is it, and his ACK answers

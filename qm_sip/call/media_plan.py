@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from qm_sip.call.session import AUDIO, KEPT, LegSession, remote
+from qm_sip.call.session import KEPT, VOICES, LegSession, first_voice, remote
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.sip import sdp as sdp_text
@@ -48,16 +48,22 @@ class Relay:
         """The other's description with our socket for this leg in it, reduced to what can be recorded."""
         return leg.dress(self._with_socket(leg, sdp_text.keep_formats(sdp, KEPT)))
 
-    def offer(self, leg: LegSession, codecs: tuple[str, ...] = ("PCMA", "PCMU")) -> bytes:
+    def offer(self, leg: LegSession, voices: tuple[str, ...] = VOICES) -> bytes:
         """An offer of our own, for a leg whose other side has offered nothing yet."""
         socket = self._socket(leg)
-        return leg.dress(sdp_text.offer(socket.address, socket.port, codecs=codecs))
+        names = (*voices, "telephone-event")
+        ours = sdp_text.offer(0, 0, socket.address, socket.port, names=names, rtcp_port=socket.rtcp_port)
+        return leg.dress(ours)
 
     def answer(self, leg: LegSession) -> bytes:
         """Our own answer to what this leg offered: the first codec it names that can be recorded."""
         assert leg.theirs is not None
-        socket = self._socket(leg)
-        return leg.dress(sdp_text.answer(leg.theirs, socket.address, socket.port, accept=AUDIO))
+        voice, socket = first_voice(leg.theirs), self._socket(leg)
+        names = (voice.name, "telephone-event") if voice else VOICES
+        ours = sdp_text.answer(
+            leg.theirs, 0, 0, socket.address, socket.port, names=names, rtcp_port=socket.rtcp_port
+        )
+        return leg.dress(ours)
 
     def learned(self, leg: LegName, sdp: Sdp) -> None:
         """Tell the engine where this leg's peer is."""

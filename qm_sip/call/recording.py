@@ -12,10 +12,17 @@ from qm_sip.call import reasons
 from qm_sip.call.book import Book
 from qm_sip.call.capture import NS, Capture, Open, Telling, refusal_of
 from qm_sip.call.media_plan import Send
-from qm_sip.call.words import CloseRecording, LoseRecording, NoteDecision, NoteTold, OpenRecording
+from qm_sip.call.words import (
+    CloseRecording,
+    DropRecording,
+    LoseRecording,
+    NoteDecision,
+    NoteTold,
+    OpenRecording,
+)
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
-from qm_sip.policy.facts import Party, Reason, SpanState
+from qm_sip.policy.facts import Decision, Party, Reason, SpanState
 
 log = logging.getLogger("qm_sip.call")
 
@@ -91,37 +98,47 @@ class Recording:
         decision = self.capture.decide()
         self.book.note(NoteDecision(self.book.call, decision, now, about))
         if decision.allowed:
-            tap = self.capture.open(self._new_id(), decision)
-            self._taps.add(tap.tap)
-            self._send(tap)
+            self._ask(decision)
             return
         for reason in decision.reasons:
             self.book.add_reason(reason)
         self.book.span(SpanState.REFUSED, now, decision.reasons[0].code)
 
+    def _ask(self, decision: Decision) -> None:
+        """Enter the recording; the tap is opened when that is durable."""
+        running = self.capture.intend(self._new_id(), decision)
+        assert isinstance(self.capture.gate, Open)
+        self._taps.add(running.recording)
+        told = (self.capture.gate.told,)
+        self.book.note(OpenRecording(self.book.call, running.recording, decision, running.agent, told))
+
+    def entered(self, recording: str) -> None:
+        """Why it exists is on disk. Ask for the tap, unless the call has moved on meanwhile."""
+        if self._is_running(recording) and isinstance(self.capture.gate, Open):
+            self._send(self.capture.open())
+            return
+        self.book.note(DropRecording(self.book.call, recording, "call-moved-on"))
+        self._over(recording)
+
+    def not_entered(self, recording: str, reason: str, now: float) -> None:
+        """The catalog cannot be written: nothing is kept, and the call goes on (I9)."""
+        log.error("call %s: no recording, the catalog cannot be written: %s", self.book.call, reason)
+        if self._is_running(recording):
+            self._say_no(reasons.CATALOG_FAILED, SpanState.FAILED, now)
+        self._over(recording)
+
     def opened(self, event: protocol.TapOpened, now: float) -> None:
-        gate, running = self.capture.gate, self.capture.running
-        if running is None or running.recording != event.tap or not isinstance(gate, Open):
+        running = self.capture.running
+        if running is None or running.recording != event.tap:
             return
         running.kept_from = event.kept_from_ns / NS
-        self.book.note(
-            OpenRecording(
-                self.book.call,
-                event.tap,
-                running.decision,
-                running.agent,
-                (gate.told,),
-                running.header,
-                event.journal,
-                running.kept_from,
-            )
-        )
         if self.book.state is not SpanState.HOLD:
             self.book.span(SpanState.RECORDED, max(now, running.kept_from), "recorded")
 
     def refused(self, event: protocol.TapRefused, now: float) -> None:
         """The engine holds the gate too, and it says no."""
         log.error("call %s: the engine refused to record: %s", self.book.call, event.reason)
+        self.book.note(DropRecording(self.book.call, event.tap, event.reason))
         if self._is_running(event.tap):
             self._say_no(refusal_of(event.reason), SpanState.FAILED, now)
         self._over(event.tap)
@@ -156,9 +173,13 @@ class Recording:
         self._say_no(reason, span, now)
 
     def close(self, reason: str, *, keep_held_back: bool) -> None:
-        command = self.capture.close(reason, keep_held_back=keep_held_back)
-        if command is not None:
-            self._send(command)
+        running = self.capture.running
+        if running is None:
+            return
+        if running.asked:
+            self._send(self.capture.close(reason, keep_held_back=keep_held_back))
+        else:
+            self.capture.running = None  # `entered` finds it gone, and drops it
 
     def engine_died(self, now: float) -> None:
         """What was kept is recovered as after a crash (I7); nothing more is kept."""

@@ -21,8 +21,16 @@ from qm_sip.call.call import Call, Way
 from qm_sip.call.capture import Capture
 from qm_sip.call.desk import Media, Met
 from qm_sip.call.recording import Recording
-from qm_sip.call.session import read_sdp, recordable
-from qm_sip.call.words import CountConfidential, Keeper, RowFailed, RowOpened
+from qm_sip.call.session import read_sdp, unrecordable
+from qm_sip.call.words import (
+    CountConfidential,
+    Keeper,
+    KeeperEvent,
+    RecordingFailed,
+    RecordingOpened,
+    RowFailed,
+    RowOpened,
+)
 from qm_sip.config import Config, Route
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
@@ -150,9 +158,9 @@ class Switchboard:
             case sip.OfferReceived():
                 call.offer_received(leg, event.request, now)
             case sip.OfferAnswered():
-                call.offer_answered(leg, event.response, now)
+                call.exchange.answered(leg, event.response, now)
             case sip.OfferRejected():
-                call.offer_rejected(leg, event.status, now)
+                call.exchange.rejected(leg, event.status, now)
             case sip.InDialogRequest():
                 call.told_in_dialog(leg, event.token, event.request, now)
             case sip.Cancelled() | sip.Ended():
@@ -191,14 +199,22 @@ class Switchboard:
                 recording.failed(event, now)
                 call.tap_over()
 
-    def on_row(self, event: RowOpened | RowFailed, now: float) -> None:
+    def on_kept(self, event: KeeperEvent, now: float) -> None:
+        """The keeper has written something down, or could not."""
         call = self.calls.get(event.call)
         if call is None:
             return
-        if isinstance(event, RowOpened):
-            call.row_opened(now)
-        else:
-            call.row_failed(event.reason, now)
+        match event:
+            case RowOpened():
+                call.row_opened(now)
+            case RowFailed():
+                call.row_failed(event.reason, now)
+            case RecordingOpened() if call.recording:
+                call.recording.entered(event.recording)
+                call.tap_over()
+            case RecordingFailed() if call.recording:
+                call.recording.not_entered(event.recording, event.reason, now)
+                call.tap_over()
 
     def engine_died(self, now: float) -> None:
         self.engine_up = False
@@ -278,7 +294,7 @@ class Switchboard:
         offer = read_sdp(request)
         if request.body and offer is None:
             raise CallRefused(488, "its SDP cannot be read")
-        problem = (recordable(offer) if offer else None) or (None if self.engine_up else "engine")
+        problem = (unrecordable(offer) if offer else None) or (None if self.engine_up else "engine")
         if problem == "no-audio":
             raise CallRefused(488, "its SDP has no audio")
         if problem is not None:

@@ -6,9 +6,8 @@ no row, ledger line or log can name it (invariant I8).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from qm_sip.media import protocol
 from qm_sip.policy.facts import CallFacts, CallId, Decision, Outcome, Party, Reason, Told
@@ -45,16 +44,15 @@ class NoteParty:
 
 @dataclass(frozen=True)
 class OpenRecording:
-    """A tap has opened: what follows is one recording, of one agent and one class (3B.1)."""
+    """A recording is decided, of one agent and one class (3B.1). Answered by `RecordingOpened` once that is durable,
+    which is before the engine is asked for a tap: no sample is kept before it stands fixed why (I3).
+    """
 
     call: CallId
     recording: str
     decision: Decision
     agent: Party | None
     told: tuple[Told, ...]
-    header: Mapping[str, Any]
-    journal: str
-    kept_from: float
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,16 @@ class CloseRecording:
 
 @dataclass(frozen=True)
 class LoseRecording:
-    """The journal could not be written; what it holds so far is rendered, and the loss is an outcome (I9)."""
+    """No more can be kept, in the middle of it; what was kept so far is rendered, and the loss is an outcome (I9)."""
+
+    call: CallId
+    recording: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DropRecording:
+    """The engine refused the tap: nothing was kept."""
 
     call: CallId
     recording: str
@@ -101,6 +108,7 @@ Word = (
     | OpenRecording
     | CloseRecording
     | LoseRecording
+    | DropRecording
     | FinishRow
     | CountConfidential
 )
@@ -128,3 +136,23 @@ class RowFailed:
 
     call: CallId
     reason: str
+
+
+@dataclass(frozen=True)
+class RecordingOpened:
+    """Why this recording exists is on disk: the tap may be opened."""
+
+    call: CallId
+    recording: str
+
+
+@dataclass(frozen=True)
+class RecordingFailed:
+    """The recording could not be entered: it will not be made (I3, I9)."""
+
+    call: CallId
+    recording: str
+    reason: str
+
+
+KeeperEvent = RowOpened | RowFailed | RecordingOpened | RecordingFailed

@@ -73,6 +73,10 @@ class Storage(Model):
     """Journals, recordings and catalog. Unit: directory, from this file's directory."""
     key_directory: PathSetting = Path("/run/qm_sip")
     """Keys of running journals; must be memory (tmpfs), so that they die with the power. Unit: directory."""
+    host_key: PathSetting = Path("/etc/qm_sip/host.key")
+    """Opens the catalog's who-and-when columns; made at the first start. Keep it outside the data directory, so
+    that a copy of the data is not a copy of the key. Unit: path.
+    """
 
 
 class Control(Model):

@@ -182,6 +182,7 @@ def _located(server: Server, directory: Path) -> Server:
         update={
             "directory": home / server.storage.directory,
             "key_directory": home / server.storage.key_directory,
+            "host_key": home / server.storage.host_key,
         }
     )
     peers = {

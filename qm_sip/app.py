@@ -1,0 +1,420 @@
+"""The wiring: the one place where real things are put together.
+
+    settings, prompts -> store, catalog, renderers -> recovery -> engine -> SIP -> control socket -> ready
+
+Each step can stop the start with one clear error. Stopping goes the other way round. What runs in between is in
+the folders; here is only who is told of what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from qm_sip.announce.coverage import load_for
+from qm_sip.announce.prompts import PromptLibrary
+from qm_sip.call.states import State
+from qm_sip.call.switchboard import Settings, Switchboard
+from qm_sip.call.words import KeeperEvent
+from qm_sip.config import Config, load
+from qm_sip.control.handlers import handlers
+from qm_sip.control.server import ControlServer
+from qm_sip.errors import ConfigError, QmSipError, StartError
+from qm_sip.media import protocol
+from qm_sip.media.client import MediaEngine
+from qm_sip.net.udp import SipEndpoint
+from qm_sip.private import Private
+from qm_sip.recorder.catalog import Catalog
+from qm_sip.recorder.files import Store
+from qm_sip.recorder.finish import Finisher
+from qm_sip.recorder.keeper import CatalogKeeper
+from qm_sip.recorder.keys import load_host_key
+from qm_sip.recorder.pool import RendererPool
+from qm_sip.recorder.recovery import recover
+from qm_sip.sip.events import Address
+from qm_sip.sip.message import Request
+from qm_sip.sip.ua import Credentials, UserAgent, UserAgentSettings
+
+log = logging.getLogger("qm_sip")
+security = logging.getLogger("qm_sip.security")
+
+RESTART_WAIT = (0.1, 0.5, 2.0, 5.0)  # seconds before an engine that died is started again
+RENDER_WAIT = 20.0  # seconds that renderers get when the server stops
+
+
+def serve(directory: Path, ready_file: Path | None = None) -> int:
+    """Run the server with the settings of `directory` until SIGTERM or SIGINT. Raises QmSipError if it cannot start."""
+    logging.basicConfig(
+        level=os.environ.get("QM_SIP_LOG", "INFO").upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(directory, ready_file))
+
+
+async def _serve(directory: Path, ready_file: Path | None) -> int:
+    server = Server(directory)
+    try:
+        await server.start()
+        _say_ready(ready_file)
+        await server.run()
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+        await server.stop()
+    return 0
+
+
+class Server:
+    """Everything that runs. `ServerState` of the control handlers is this."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.started = datetime.now(UTC)
+        self.run_id = f"{random.SystemRandom().getrandbits(64):016x}"
+        self._stop = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._stopping = False
+        self._closers: list[Any] = []  # what to undo, last first
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # ---------------------------------------------------------------- starting
+
+    async def start(self) -> None:
+        config = load(self.directory)
+        if config.server.unsafe.load_test:
+            config = await _with_keys_of_its_own(config)
+        self.settings = Settings(config, load_for(config))
+        await self._start_recorder(config)
+        self._make_switchboard(config)
+        await self._start_engine()
+        await self._start_sip(config)
+        self.control = ControlServer(config.server.control.socket, handlers(self))
+        await self.control.start()
+        self._closers.append(self.control.stop)
+
+    async def _start_recorder(self, config: Config) -> None:
+        storage = config.server.storage
+        self.store = Store(storage.directory, storage.key_directory)
+        self.store.prepare()
+        _warn_about_keys(storage.key_directory)
+        key = load_host_key(storage.host_key, create=True)
+        self.catalog = Catalog(storage.directory / "catalog.db", key)
+        self._closers.append(self._close_catalog)
+        pool = RendererPool(workers=1, on_try=self.catalog.tried)
+        self.finisher = Finisher(self.catalog, self.store, pool)
+        self._closers.append(self._stop_finisher)
+        await recover(self.catalog, self.store, self.finisher)
+
+    async def _close_catalog(self) -> None:
+        await asyncio.to_thread(self.catalog.close)
+
+    async def _stop_finisher(self) -> None:
+        await self.finisher.stop(RENDER_WAIT)
+
+    def _make_switchboard(self, config: Config) -> None:
+        external = config.server.sip.external_address
+        settings = UserAgentSettings(external_address=Address(external, 5060) if external else None)
+        rng = random.SystemRandom()
+        self.ua = UserAgent(settings, rng, self._admit)
+        self.engine = MediaEngine(on_event=self._on_media, on_death=self._on_engine_death)
+        keeper = CatalogKeeper(self.catalog, self.finisher, self._config, self.run_id, self._on_kept)
+        self.switchboard = Switchboard(
+            self.ua, self.engine, keeper, self.settings, rng, lambda: datetime.now(UTC)
+        )
+        self.switchboard.set_credentials(_credentials(config))
+
+    def _config(self) -> Config:
+        return self.settings.config
+
+    async def _start_engine(self) -> None:
+        self._prompts_refused: list[protocol.PromptRefused] = []
+        await self._run_engine()
+        self._closers.append(self.engine.stop)
+
+    async def _run_engine(self) -> None:
+        """Start the engine and hand it what it must know before the first call."""
+        config, library = self.settings
+        media = config.server.media
+        await self.engine.start(
+            protocol.Configure(
+                address=media.address,
+                port_low=media.ports[0],
+                port_high=media.ports[1],
+                journal_directory=str(self.store.journals),
+                key_directory=str(self.store.keys),
+            )
+        )
+        self._load_prompts(library, config)
+
+    def _load_prompts(self, library: PromptLibrary, config: Config) -> None:
+        for prompt in library:
+            if prompt.uses:
+                self.engine.send(
+                    protocol.LoadPrompt(
+                        prompt=prompt.digest,
+                        path=str(prompt.path.absolute()),
+                        identity=prompt.identity,
+                        language=prompt.language,
+                        uses=sorted(prompt.uses),
+                        purposes=sorted(prompt.purposes),
+                    )
+                )
+        for name, line in config.lines.line.items():
+            found = [library.find(line.prompt, language) for language in line.languages]
+            self.engine.send(
+                protocol.LoadLine(line=name, prompts=[prompt.digest for prompt in found if prompt])
+            )
+
+    async def _start_sip(self, config: Config) -> None:
+        listen = [Address(at.host, at.port) for at in config.server.sip.listen]
+        self.endpoint = SipEndpoint(self.ua, listen, on_events=self._on_sip)
+        await self.endpoint.start()
+        self._closers.append(self.endpoint.stop)
+
+    # ---------------------------------------------------------------- running
+
+    async def run(self) -> None:
+        """Until SIGTERM: then no new calls, running ones finish; a second signal ends them with BYE."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        await self._stop.wait()
+        log.info("stopping: no new calls; %d running", len(self.switchboard.calls))
+        while self.switchboard.calls:
+            self._idle.clear()
+            await self._idle.wait()
+        await asyncio.sleep(0.1)  # the last responses and retransmissions leave
+
+    def _on_signal(self) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self.ua.reject_new(503)
+            _notify("STOPPING=1")
+            self._stop.set()
+            return
+        log.warning("a second signal: ending %d calls", len(self.switchboard.calls))
+        self.switchboard.hang_up_all(time.monotonic())
+        self._after()
+
+    def _on_hangup(self) -> None:
+        self._spawn(self._reload_and_log())
+
+    async def _reload_and_log(self) -> None:
+        try:
+            await self.reload()
+        except ConfigError as error:
+            log.error("not reloaded, the old settings stay in force: %s", error)
+
+    async def stop(self) -> None:
+        """Undo what was started, last first. An error of one step does not keep the others from it."""
+        for task in list(self._tasks):
+            task.cancel()
+        for close in reversed(self._closers):
+            try:
+                await close()
+            except (OSError, QmSipError) as error:
+                log.error("while stopping: %s", error)
+        self._closers.clear()
+
+    # ---------------------------------------------------------------- who is told of what
+
+    def _admit(self, request: Request, source: Address) -> int | None:
+        """Only peers may carry calls (I4). Strangers get 403; their address goes to the security log alone."""
+        name = self.settings.config.peer_of(source.host, source.port)
+        if name is not None and "carry" in self.settings.config.peer(name).may:
+            return None
+        security.warning("refused %s from %s port %d: no peer", request.method, source.host, source.port)
+        return 403
+
+    def _on_sip(self, events: Sequence[Any]) -> None:
+        now = time.monotonic()
+        for event in events:
+            self.switchboard.on_sip(event, now)
+        self._after()
+
+    def _on_media(self, event: protocol.Event) -> None:
+        if isinstance(event, protocol.PromptRefused):
+            log.error("the engine refused a prompt: %s", event.reason)
+        self.switchboard.on_media(event, time.monotonic())
+        self._after()
+
+    def _on_kept(self, event: KeeperEvent) -> None:
+        self.switchboard.on_kept(event, time.monotonic())
+        self._after()
+
+    def _after(self) -> None:
+        """Send what the calls said, and notice when the last one is over."""
+        self.endpoint.flush()
+        if not self.switchboard.calls:
+            self._idle.set()
+
+    def _on_engine_death(self) -> None:
+        log.error("the media engine died; %d calls go on without it", len(self.switchboard.calls))
+        self.switchboard.engine_died(time.monotonic())
+        self._after()
+        if not self._stopping:
+            self._spawn(self._restart_engine())
+
+    async def _restart_engine(self) -> None:
+        for attempt, wait in enumerate((*RESTART_WAIT, *[RESTART_WAIT[-1]] * 1000)):
+            await asyncio.sleep(wait)
+            try:
+                await self._run_engine()
+            except (OSError, QmSipError) as error:
+                log.error("the media engine did not start (try %d): %s", attempt + 1, error)
+                continue
+            self.switchboard.engine_started()
+            log.info("the media engine runs again")
+            return
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # ---------------------------------------------------------------- what the command line sees
+
+    @property
+    def config(self) -> Config:
+        return self.settings.config
+
+    @property
+    def library(self) -> PromptLibrary:
+        return self.settings.library
+
+    def live_calls(self) -> Sequence[Mapping[str, Any]]:
+        now = time.monotonic()
+        return [
+            {
+                "call": call.id,
+                "line": call.facts.line,
+                "state": call.state.value,
+                "relayed": call.relayed,
+                "seconds": round(now - call.book.started, 1),
+            }
+            for call in self.switchboard
+            if not call.book.silent and not call.book.ended
+        ]
+
+    def live_taps(self) -> Sequence[Mapping[str, Any]]:
+        now = time.monotonic()
+        taps = []
+        for call in self.switchboard:
+            running = call.recording.capture.running if call.recording else None
+            if running is not None and running.kept_from is not None and call.state is State.TALKING:
+                taps.append(
+                    {
+                        "tap": running.recording,
+                        "call": call.id,
+                        "use": running.decision.use.value,
+                        "purposes": [purpose.name for purpose in running.decision.purposes],
+                        "seconds": round(max(0.0, now - running.kept_from), 1),
+                        "paused": call.book.state.value not in ("recorded", "told"),
+                    }
+                )
+        return taps
+
+    async def reload(self) -> None:
+        """Read the files again. Addresses, ports and storage need a restart; the old ones are kept."""
+        config = load(self.directory)
+        if config.server.unsafe.load_test:
+            config = config.with_recipients({n: k.recipients for n, k in self.config.server.keys.items()})
+        fixed = {"sip", "media", "storage", "control"}
+        kept = {name: getattr(self.config.server, name) for name in fixed}
+        if any(getattr(config.server, name) != kept[name] for name in fixed):
+            log.warning("reload: changes of [sip], [media], [storage] or [control] need a restart")
+        self.settings = Settings(config, load_for(config))
+        self.switchboard.settings = self.settings
+        self.switchboard.set_credentials(_credentials(config))
+        self._load_prompts(self.settings.library, config)
+        log.info("reloaded")
+
+
+# --------------------------------------------------------------------------- small things
+
+
+def _credentials(config: Config) -> dict[str, Credentials]:
+    """Who we are to each peer that may challenge us. The password is read at the start, from its own file."""
+    found = {}
+    for name, peer in config.server.peers.items():
+        if not peer.username or peer.password_file is None:
+            continue
+        try:
+            password = peer.password_file.read_text(encoding="utf-8").splitlines()[0]
+        except (OSError, IndexError, UnicodeDecodeError):
+            raise StartError(
+                f"cannot read the password file {peer.password_file} of peer {name}",
+                remedy="put the password on its first line",
+            ) from None
+        found[name] = Credentials(peer.username, Private(password))
+    return found
+
+
+async def _with_keys_of_its_own(config: Config) -> Config:
+    """A load test seals to keys that were made a moment ago and are kept beside its recordings."""
+    directory = config.server.storage.directory / "load-test-keys"
+    purposes = sorted({purpose for line in config.lines.line.values() for purpose in line.purposes})
+    # In a process of its own: age's library holds the GIL, and has no business in the serving process.
+    program = (
+        "import sys; from pathlib import Path; from qm_sip.recorder.keys import generate;"
+        "[print(key.purpose, key.recipient) for key in generate(Path(sys.argv[1]), sys.argv[2:])]"
+    )
+    for old in directory.glob("*.agekey"):
+        old.unlink()
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", program, str(directory), *purposes],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StartError(f"cannot make the load test's keys: {done.stderr.strip().splitlines()[-1:]}")
+    made = dict(line.split() for line in done.stdout.splitlines())
+    return config.with_recipients({purpose: (recipient,) for purpose, recipient in made.items()})
+
+
+def _warn_about_keys(directory: Path) -> None:
+    """A key directory that survives the power is not what the design promises: say so, loudly."""
+    with contextlib.suppress(OSError):
+        mounts = [line.split() for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
+        place = directory.resolve()
+        fitting = [(len(m[1]), m[2]) for m in mounts if place.is_relative_to(m[1])]
+        kind = max(fitting, default=(0, ""))[1]
+        if kind not in ("tmpfs", "ramfs"):
+            log.warning(
+                "the key directory %s is on %s, not in memory: keys would outlive a power cut", place, kind
+            )
+
+
+def _say_ready(ready_file: Path | None) -> None:
+    if ready_file is not None:
+        ready_file.write_text(f"{os.getpid()}\n", encoding="ascii")
+    _notify("READY=1")
+    log.info("ready")
+
+
+def _notify(state: str) -> None:
+    """Tell systemd, if it started us (sd_notify)."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
+        notifier.connect("\0" + path[1:] if path.startswith("@") else path)
+        notifier.sendall(state.encode())
