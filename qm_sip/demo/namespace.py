@@ -66,6 +66,14 @@ class HostNetwork:
     def close(self) -> None:
         """Nothing to undo."""
 
+    def __enter__(self) -> HostNetwork:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
 
 Network = Namespace | HostNetwork
 

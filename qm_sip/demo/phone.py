@@ -174,6 +174,11 @@ class Phone:
 
     # ---- end
 
+    def kill(self) -> None:
+        """kill -9 of the phone's process: it stops in the middle of a word."""
+        self._process.kill()
+        self._process.wait(timeout=5)
+
     def close(self) -> None:
         """Hang up, close the recordings, end the process (this one, by its own pid)."""
         if self._process.poll() is None:

@@ -1,0 +1,51 @@
+"""Fixtures for tests with a real Asterisk 22. They need root, for the chroot; without it they are skipped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from qm_sip.demo import chroot
+from qm_sip.demo.asterisk import Asterisk
+from qm_sip.demo.namespace import Network
+from tests.support import site as sites
+from tests.support.site import Site
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.asterisk)
+            item.add_marker(pytest.mark.timeout(900))  # the very first one builds the tree
+            if os.geteuid() != 0:
+                item.add_marker(pytest.mark.skip(reason="needs root: Asterisk 22 runs in a chroot"))
+
+
+@pytest.fixture(scope="session")
+def tree() -> Path:
+    return chroot.ensure()
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    here = sites.network()
+    yield here
+    here.close()
+
+
+@pytest.fixture
+def site(network: Network, tmp_path: Path) -> Iterator[Site]:
+    with ExitStack() as stack:
+        yield Site(network, tmp_path, stack)
+
+
+@pytest.fixture
+def pbx(tree: Path, site: Site) -> Asterisk:
+    """Asterisk, booted; it ends after the phones and the server that a test starts later."""
+    return site.asterisk(tree)
