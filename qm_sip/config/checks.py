@@ -176,6 +176,8 @@ def purposes_fit_together(config: Config, complain: Complain) -> None:
                 loc,
                 "name purposes of one class",
             )
+        if line.legal_duty and line.capture != "all":
+            complain(LINES, "a legal duty to record needs capture all", ("line", name, "legal_duty"))
         if ("legal_duty" in line.purposes) != bool(line.legal_duty):
             complain(LINES, "the purpose legal_duty and the key legal_duty go together", loc)
 
@@ -225,6 +227,11 @@ def objecting_is_possible(config: Config, complain: Complain) -> None:
                 ("line", name, "opt_out"),
                 "a customer may object (WP-26)",
             )
+        for purpose in () if line.opt_out else line.purposes:
+            rule = config.regulation.purposes.get(purpose)
+            if rule and rule.opt_out:
+                problem = f"regulation.toml lets customers object to {purpose!r}"
+                complain(LINES, problem, ("line", name, "opt_out"), "say the same in both files")
 
 
 # --------------------------------------------------------------------------- people.toml, regulation.toml

@@ -19,12 +19,6 @@ Raw = dict[str, Any]
 
 _TABLES = ("sip", "media", "storage", "control", "prompts")
 _LISTS = {("sip", "listen"), ("sip", "carry_headers")}
-_PATHS = {
-    ("storage", "directory"),
-    ("storage", "key_directory"),
-    ("control", "socket"),
-    ("prompts", "directory"),
-}
 _PEER_KEYS = {"_NEXT_HOP": "next_hop", "_ADDRESSES": "addresses"}
 
 
@@ -76,9 +70,15 @@ def _value(path: tuple[str, ...], value: str) -> object:
         return [int(part) if part.strip().isdigit() else part for part in parts]
     if path in _LISTS:
         return _parts(value)
-    if path in _PATHS and value:
+    if value and _is_path(*path):
         return str(Path(value).absolute())
     return value
+
+
+def _is_path(table: str, key: str) -> bool:
+    """Settings whose default is a path are paths."""
+    default = Server.model_fields[table].default
+    return isinstance(getattr(default, key), Path)
 
 
 def _set(merged: Raw, path: tuple[str, ...], value: object) -> None:

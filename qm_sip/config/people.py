@@ -35,7 +35,7 @@ class AgentDefaults(Model):
 
 
 class Agent(AgentDefaults):
-    """`[agent.ID]`: one person. The id is yours and appears in recordings: no name, no number."""
+    """One person; `[agent.default]` holds what all inherit. The id is yours and appears in recordings: no name, no number."""
 
     extensions: Names = ()
     """The devices this person always uses."""
@@ -49,7 +49,7 @@ class MonitorDefaults(Model):
 
 
 class Monitor(MonitorDefaults):
-    """`[monitor.ID]`: somebody who may play recordings, for named purposes."""
+    """Somebody who may play recordings, for named purposes; `[monitor.default]` holds what all inherit."""
 
     purposes: Names = ()
     """For which purposes. Unit: names of [purposes] tables."""

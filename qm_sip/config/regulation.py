@@ -51,7 +51,7 @@ class Regulation(Model):
     controller: str = ""
     """Who is responsible."""
     officer: str = ""
-    """The privacy officer."""
+    """The privacy officer, who may see who phoned whom. Unit: id of a person."""
     questions_to: Names = ()
     """Whom staff can ask (KSF15-3.7.4)."""
     works_council: Literal["required", "none"] = "required"

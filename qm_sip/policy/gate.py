@@ -127,7 +127,10 @@ def confidential(case: Case) -> Reason | None:
 
 
 def private_line(case: Case) -> Reason | None:
-    return reasons.PRIVATE_LINE if case.never and case.never.kind is LineKind.PRIVATE else None
+    """By number or phone. The facts of such a call name no line and no number, so its kind alone must do."""
+    from_the_start = case.facts.kind is LineKind.PRIVATE and case.line is None
+    joined = case.never and case.never.kind is LineKind.PRIVATE
+    return reasons.PRIVATE_LINE if from_the_start or joined else None
 
 
 def private_call(case: Case) -> Reason | None:

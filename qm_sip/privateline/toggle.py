@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 
 def may_toggle(config: Config, facts: CallFacts, party: Party) -> bool:
-    """Only the agent of the call, while he is in it; and not where the law requires a recording (people.md
-    1.4).
-    """
+    """Only the agent, while he is in the call, and not where the law requires a recording (row 4)."""
     line = config.line(facts.line)
     duty = line is not None and bool(line.legal_duty)
     return party in facts.parties and party.role is Role.AGENT and party.left is None and not duty
