@@ -70,6 +70,8 @@ class Catalog(Reading):
             self._insert_call(db, row)
             for party in parties:
                 self._insert_party(db, row.facts.call, party)
+                for told in party.party.told:
+                    self._insert_told(db, row.facts.call, party.party.id, told, ())
 
         return self.submit(change)
 
@@ -107,7 +109,7 @@ class Catalog(Reading):
         )
 
     def add_party(self, call: CallId, row: PartyRow) -> Future[None]:
-        """Enter a party that joined later, or anew what is now known of one (it left, who it is)."""
+        """Enter a party that joined, or anew what is now known of one; what it is told is entered by itself."""
         return self.submit(lambda db: self._insert_party(db, call, row))
 
     def _insert_party(self, db: Connection, call: CallId, row: PartyRow) -> None:
@@ -134,8 +136,6 @@ class Catalog(Reading):
             "sealed": self._seal.seal("parties", f"{call}/{party.id}", who_and_when),
         }
         _insert(db, "parties", columns, replace=True)
-        for told in party.told:
-            self._insert_told(db, call, party.id, told, ())
 
     def add_told(self, call: CallId, party: str, told: Told, receipts: Sequence[Any] = ()) -> Future[None]:
         """Enter what a party has been told; `receipts` are the RTCP receiver reports of that time."""

@@ -6,11 +6,12 @@ the engine's monotonic clock. Both channels lie on it, so a word and its answer 
 A sender's RTP timestamp (RFC 3550, 5.1) says how its packets lie relative to each other, to the sample; the arrival
 clock says where they lie on our axis, but with the network's jitter on top. So a stretch of packets is laid by its
 timestamps, and *anchored* where its fastest packets arrived: the least of (arrival - timestamp) over the next
-`WINDOW` packets. The stretch ends, and is anchored anew, when that stops being true by more than `SLACK`:
+`WINDOW` packets. A stretch ends where the timestamp jumps (`_jumps`), and is anchored anew where that stops being
+true by more than `SLACK`:
 
-- a packet would lie later than it arrived: the timestamp jumped forward, or the sender's clock runs fast. Never
-  fill past the arrival clock: one jump would be hours of silence;
-- no packet of the next `WINDOW` would lie near its arrival: the timestamp jumped back, or the path became longer.
+- a packet would lie later than it arrived: the sender's clock runs fast. Never fill past the arrival clock: one
+  jump would be hours of silence;
+- no packet of the next `WINDOW` would lie near its arrival: its clock runs slow, or the path became longer.
 
 Order is restored by sequence number (RFC 3550, A.1); a sender that begins anew begins a run of its own. What was
 lost, held, cut or paused is silence: the axis is kept, and what is missing is counted or listed.
@@ -132,9 +133,11 @@ class _Placed:
         ssrcs = np.fromiter((p.ssrc for p in packets), np.int64, len(packets))
         sequences = np.fromiter((p.sequence for p in packets), np.int64, len(packets))
         stamps = np.fromiter((p.timestamp for p in packets), np.int64, len(packets))
+        sizes = np.fromiter((len(p.payload) for p in packets), np.int64, len(packets))
         arrivals = np.fromiter((p.arrival_ns - origin for p in packets), np.int64, len(packets))
         pieces = [
-            _lay_run(run, *_unwrap(run, sequences, stamps), arrivals) for run in _runs(ssrcs, sequences)
+            _lay_run(run, *_unwrap(run, sequences, stamps), arrivals, sizes)
+            for run in _runs(ssrcs, sequences)
         ]
         lost = sum(_lost(piece.sequences, arrivals[piece.packets] + origin, gaps) for piece in pieces)
         return cls(
@@ -179,19 +182,32 @@ def _unwrap(run: Ints, sequences: Ints, stamps: Ints) -> tuple[Ints, Ints]:
     return np.cumsum(_wrapped_steps(sequences[run], 16)), np.cumsum(_wrapped_steps(stamps[run], 32))
 
 
-def _lay_run(run: Ints, sequences: Ints, stamps: Ints, arrivals: Ints) -> _Run:
+def _lay_run(run: Ints, sequences: Ints, stamps: Ints, arrivals: Ints, sizes: Ints) -> _Run:
     """Sort a run by sequence number, leave duplicates out (the first to arrive stays), and anchor it."""
     order = np.lexsort((stamps, sequences))  # stable: of equal ones the first to arrive comes first
     alike = (np.diff(sequences[order]) == 0) & (np.diff(stamps[order]) == 0)
     order = order[np.concatenate([[True], ~alike])]
     run, sequences, stamps = run[order], sequences[order], stamps[order]
     delays = arrivals[run] * RATE // 1_000_000_000 - stamps
-    anchors, count = _anchors(delays)
-    return _Run(run, sequences, stamps + anchors, count)
+    stretches = np.split(delays, _jumps(sequences, stamps, delays, sizes[run]))
+    anchored = [_anchors(stretch) for stretch in stretches]
+    anchors = _joined([anchors for anchors, _ in anchored])
+    return _Run(run, sequences, stamps + anchors, sum(count for _, count in anchored))
+
+
+def _jumps(sequences: Ints, stamps: Ints, delays: Ints, sizes: Ints) -> Ints:
+    """Where the timestamp jumps: back, for it may not fall behind what the sequence numbers count; or ahead of both
+    what they count and what the arrival clock saw pass (a pause of the sender is ahead of the first only)."""
+    passed, counted = np.diff(stamps), np.diff(sequences) * sizes[:-1]
+    back = passed < counted - SLACK
+    ahead = (passed > counted + SLACK) & (np.diff(delays) < -SLACK)
+    return np.flatnonzero(back | ahead) + 1
 
 
 def _anchors(delays: Ints) -> tuple[Ints, int]:
     """The anchor of each packet: constant over a stretch, moved only where `SLACK` is exceeded."""
+    if len(delays) == 1:
+        return delays, 1
     floor = _least_ahead(delays)
     anchors = np.empty_like(delays)
     begin, count = 0, 0
