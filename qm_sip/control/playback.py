@@ -18,8 +18,7 @@ from qm_sip.errors import Refused
 from qm_sip.policy.facts import PersonId, Reason
 from qm_sip.policy.playback import Action, Playback, decide_playback
 from qm_sip.policy.reasons import MEANINGS
-from qm_sip.recorder.export import verify_sealed
-from qm_sip.recorder.files import Store
+from qm_sip.recorder.files import Store, sha256_of
 from qm_sip.recorder.rows import Recording, State
 
 if TYPE_CHECKING:
@@ -99,10 +98,13 @@ class Recordings:
         """What is wrong with a recording's file; empty if nothing is."""
         if recording.state not in (State.SEALED, State.SEALED_JOURNAL):
             return "" if recording.state in (State.DESTROYED, State.FAILED) else f"it is {recording.state}"
-        path = self._file(recording)
-        if recording.state is State.SEALED_JOURNAL:
-            return "" if path.exists() else "file-missing"
-        return ", ".join(verify_sealed(path, recording).wrong)
+        try:
+            digest = sha256_of(self._file(recording))
+        except OSError as error:
+            return f"the file cannot be read: {error.strerror}"
+        if recording.state is State.SEALED and digest != recording.sealed_sha256:
+            return "the file is not the one that was sealed"
+        return ""
 
     def _file(self, recording: Recording) -> Path:
         storage = self._state.config.server.storage

@@ -46,5 +46,6 @@ def environ(home: Path) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "QM_SIP_STORAGE_DIRECTORY": str(home / "storage"),
         "QM_SIP_STORAGE_KEY_DIRECTORY": str(home / "keys"),
+        "QM_SIP_STORAGE_HOST_KEY": str(home / "host.key"),
         "QM_SIP_CONTROL_SOCKET": str(home / "run" / "control"),
     }
