@@ -97,14 +97,14 @@ class NameAddr:
     def parse(cls, text: str) -> NameAddr:
         """name-addr or addr-spec; the parameters of a bare addr-spec are the header's (20.10)."""
         text = text.strip()
-        opened = positions_outside(text, "<")
-        if not opened:
+        opened = _first_bracket(text)
+        if opened < 0:
             spec, *raw = text.split(";")
             if "?" in spec or "," in spec:
                 raise SipParseError("a URI with ? or , must stand in angle brackets")  # 20.10
             return cls("", Uri.parse(spec.strip()), parse_params([p.strip() for p in raw]))
-        display = _display(text[: opened[0]].strip())
-        uri, closed, rest = text[opened[0] + 1 :].partition(">")
+        display = _display(text[:opened].strip())
+        uri, closed, rest = text[opened + 1 :].partition(">")
         rest = rest.strip()
         if not closed or (rest and not rest.startswith(";")):
             raise SipParseError("an address in angle brackets does not end well")
@@ -123,6 +123,13 @@ class NameAddr:
     def __str__(self) -> str:
         display = f"{quote(self.display)} " if self.display else ""
         return f"{display}<{self.uri}>{format_params(self.params)}"
+
+
+def _first_bracket(text: str) -> int:
+    """Where the URI's < stands, or -1; one inside a quoted display name does not count."""
+    if '"' not in text:
+        return text.find("<")
+    return next(iter(positions_outside(text, "<")), -1)
 
 
 def _display(text: str) -> str:

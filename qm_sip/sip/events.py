@@ -5,7 +5,7 @@ A *leg* is one INVITE usage: from the INVITE to the end of its dialog and of eve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from qm_sip.sip.message import Request, Response
@@ -34,8 +34,8 @@ class CallOffered:
 
     leg: LegId
     request: Request
-    source: Address
-    local: Address
+    source: Address = field(repr=False)  # no address in a log (invariant I10)
+    local: Address = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
