@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from qm_sip.cli import calls, check, keys, lines, prompts, recordings, serve, server
+from qm_sip.cli import calls, check, demonstration, keys, lines, prompts, recordings, serve, server
 from qm_sip.cli.output import Status, error
 from qm_sip.control.client import ServerAway, ServerSaid
 from qm_sip.errors import ConfigError, QmSipError, Refused
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("check")(check.check)
+app.command("demo")(demonstration.demo)
 app.command("calls")(calls.calls)
 app.command("explain")(calls.explain)
 app.command("ledger")(calls.ledger)
