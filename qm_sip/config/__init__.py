@@ -15,7 +15,7 @@ from qm_sip.config.network import Listen, PeerAddress, SocketAddress
 from qm_sip.config.people import Agent, Monitor, People
 from qm_sip.config.regulation import PurposeRule, RegulationFile
 from qm_sip.config.server import Peer, Route, Server
-from qm_sip.config.whole import FILES, Config, Versions, load, load_all_errors
+from qm_sip.config.whole import FILES, Config, Versions, load, load_all_errors, load_server
 
 __all__ = [
     "FILES",
@@ -38,4 +38,5 @@ __all__ = [
     "Versions",
     "load",
     "load_all_errors",
+    "load_server",
 ]

@@ -17,9 +17,10 @@ Moment = TypeVar("Moment", date, datetime)
 
 _ISO = re.compile(
     r"P(?=.)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?"
-    r"(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?\Z"
+    r"(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?\Z",
+    re.ASCII,
 )
-_PLAIN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
+_PLAIN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)\Z", re.ASCII)
 _PLAIN_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_MONTHS = 1200  # a hundred years: beyond that it is a slip of the hand
 

@@ -35,7 +35,9 @@ class AgentDefaults(Model):
 
 
 class Agent(AgentDefaults):
-    """One person; `[agent.default]` holds what all inherit. The id is yours and appears in recordings: no name, no number."""
+    """One person; `[agent.default]` holds what all inherit. The id is yours and appears in recordings: no
+    name, no number.
+    """
 
     extensions: Names = ()
     """The devices this person always uses."""

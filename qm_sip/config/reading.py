@@ -37,12 +37,12 @@ class Source:
     moved: Mapping[Loc, Loc] = field(default_factory=dict)  # inherited key -> where it was really written
     variables: Mapping[Any, str] = field(default_factory=dict)  # replaced by the environment
 
-    def error(self, problem: str, loc: Loc, remedy: str = "") -> ConfigError:
-        """Return a ConfigError that names where `loc` was written."""
+    def error(self, problem: str, loc: Loc, remedy: str = "", *, inherited: bool = True) -> ConfigError:
+        """Return a ConfigError that names where `loc` was written; if not `inherited`, the entry that has it."""
         for end in range(len(loc), 0, -1):
             if loc[:end] in self.variables:
                 return ConfigError(problem, file="environment", key=self.variables[loc[:end]], remedy=remedy)
-            if loc[:end] in self.moved:
+            if inherited and loc[:end] in self.moved:
                 loc = self.moved[loc[:end]] + loc[end:]
                 break
         return ConfigError(problem, file=self.path, key=dotted(loc), line=self.lines.of(loc), remedy=remedy)
@@ -88,8 +88,17 @@ def build(source: Source, model: type[M]) -> tuple[M | None, list[ConfigError]]:
     try:
         return model.model_validate(_frozen_lists(source.raw)), []
     except ValidationError as wrong:
-        errors = [_explain(source, model, detail) for detail in wrong.errors(include_url=False)]
+        details = wrong.errors(include_url=False)
+        errors = [_explain(source, model, detail) for detail in details if not _follows(detail, details)]
         return None, list({str(error): error for error in errors}.values())
+
+
+def _follows(detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
+    """Pydantic counts a list without its wrong items: too short only because of another error."""
+    loc = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        other["loc"][: len(loc)] == loc and other is not detail for other in details
+    )
 
 
 def _frozen_lists(value: Any) -> Any:
@@ -105,6 +114,8 @@ def _explain(source: Source, model: type[Model], detail: ErrorDetails) -> Config
     kind, value = detail["type"], detail["input"]
     if kind == "extra_forbidden":
         return _unknown(source, model, loc)
+    if kind == "too_short":
+        return source.error(f"must hold at least {detail['ctx']['min_length']}", loc)
     if kind == "missing":
         return source.error("is required and missing", loc)
     if kind == "literal_error":

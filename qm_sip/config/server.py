@@ -74,8 +74,8 @@ class Storage(Model):
     key_directory: PathSetting = Path("/run/qm_sip")
     """Keys of running journals; must be memory (tmpfs), so that they die with the power. Unit: directory."""
     host_key: PathSetting = Path("/etc/qm_sip/host.key")
-    """Opens the catalog's who-and-when columns; made at the first start. Keep it outside the data directory, so
-    that a copy of the data is not a copy of the key. Unit: path.
+    """Opens the catalog's who-and-when columns; made at the first start. Keep it outside the data directory,
+    so that a copy of the data is not a copy of the key. Unit: path.
     """
 
 

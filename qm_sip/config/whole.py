@@ -93,6 +93,15 @@ def load_all_errors(directory: Path, environ: Mapping[str, str] = os.environ) ->
     return _read(directory, environ)[1]
 
 
+def load_server(directory: Path, environ: Mapping[str, str] = os.environ) -> Server:
+    """Read qm_sip.toml alone: for commands that only need to find the running server."""
+    source = _prepared(read_source(directory / "qm_sip.toml"), environ)
+    server, errors = build(source, Server)
+    if server is None:
+        raise errors[0]
+    return _located(server, directory)
+
+
 def _read(directory: Path, environ: Mapping[str, str]) -> tuple[Config | None, list[ConfigError]]:
     errors: list[ConfigError] = []
     sources: dict[str, Source] = {}
@@ -117,7 +126,7 @@ def _whole(
     lines, people = models["lines.toml"], models["people.toml"]
 
     def complain(file: str, problem: str, loc: tuple[str | int, ...], remedy: str = "") -> None:
-        error = sources[file].error(problem, loc, remedy)
+        error = sources[file].error(problem, loc, remedy, inherited=False)
         if str(error) not in map(str, errors):
             errors.append(error)
 
