@@ -301,7 +301,7 @@ class Catalog(Reading):
         def change(db: Connection) -> None:
             sealed = _one(db, "select sealed from recordings where id = ?", recording)
             facts = {**self._seal.open("recordings", recording, sealed), "ended": ended}
-            columns = {"ended": reason, "sealed": self._seal.seal("recordings", recording, facts)}
+            columns = {"ended_by": reason, "sealed": self._seal.seal("recordings", recording, facts)}
             _advance(db, recording, State.CLOSED, {State.OPEN}, columns)
 
         return self.submit(change)

@@ -6,6 +6,7 @@ It gets paths, never keys, on its pipe. Plaintext lives in its memory only; it l
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -28,7 +29,8 @@ def main() -> None:
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    serve(sys.stdin, sys.stdout)
+    with contextlib.suppress(BrokenPipeError):  # the server is gone: recovery will do this again
+        serve(sys.stdin, sys.stdout)
 
 
 def serve(source: TextIO, sink: TextIO) -> None:

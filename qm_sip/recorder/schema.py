@@ -177,7 +177,7 @@ def recordings_and_keys(db: Database) -> None:
             "packets": int,
             "lost": int,
             "gaps": str,
-            "ended": str,
+            "ended_by": str,
             "restricted": int,
             "held": int,
             "derived_from": str,
