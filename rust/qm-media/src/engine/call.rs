@@ -1,0 +1,94 @@
+//! One call: two legs, what was proven to them, what is tapped.
+
+use super::Cx;
+use super::taps::{self, Held};
+use crate::guard::Guard;
+use crate::leg::Leg;
+use crate::prompt::Proof;
+use crate::protocol::{Event, LegName};
+use crate::shell::SocketId;
+use crate::tap::Tap;
+
+#[derive(Debug)]
+pub(super) struct Call {
+    pub id: String,
+    pub slot: usize,
+    pub line: String,
+    pub legs: [Option<Leg>; 2],
+    pub bridged: bool,
+    pub held: bool,
+    pub proofs: Vec<Proof>,
+    pub taps: Vec<Tap>,
+    /// Ids of taps that were: none opens twice.
+    pub taps_seen: Vec<String>,
+}
+
+impl Call {
+    pub fn new(id: String, slot: usize, line: String) -> Call {
+        Call {
+            id,
+            slot,
+            line,
+            legs: [None, None],
+            bridged: false,
+            held: false,
+            proofs: Vec::new(),
+            taps: Vec::new(),
+            taps_seen: Vec::new(),
+        }
+    }
+
+    pub fn leg(&mut self, name: LegName) -> Option<&mut Leg> {
+        self.legs[name.index()].as_mut()
+    }
+
+    pub fn socket(&self, leg: LegName) -> SocketId {
+        SocketId::new(self.slot, leg, false)
+    }
+
+    /// A leg and the one it may talk with.
+    pub fn pair(&mut self, name: LegName) -> (Option<&mut Leg>, Option<&mut Leg>) {
+        let [caller, callee] = &mut self.legs;
+        match name {
+            LegName::Caller => (caller.as_mut(), callee.as_mut()),
+            LegName::Callee => (callee.as_mut(), caller.as_mut()),
+        }
+    }
+
+    pub fn outside_legs(&self) -> Vec<LegName> {
+        let outside = |name: &LegName| self.legs[name.index()].as_ref().is_some_and(|leg| leg.outside);
+        LegName::BOTH.into_iter().filter(outside).collect()
+    }
+
+    /// What was told on these legs no longer stands; every tap of the call closes, and what it held back is dropped.
+    pub fn void(&mut self, leg: Option<LegName>, reason: &str, cx: &mut Cx<'_>) {
+        if cx.stands(Guard::VoidMarks) {
+            let on = |proof: &&mut Proof| leg.is_none_or(|leg| proof.leg == leg);
+            self.proofs.iter_mut().filter(on).for_each(|proof| proof.void = true);
+        }
+        for name in LegName::BOTH.into_iter().filter(|name| leg.is_none_or(|leg| leg == *name)) {
+            super::playing::fail(self, name, "voided", cx);
+        }
+        if cx.stands(Guard::VoidCloses) {
+            taps::close_all(self, reason, Held::Drop, cx);
+        }
+    }
+
+    /// Close a leg's sockets and tell what it counted. Its proofs die with it.
+    pub fn close_leg(&mut self, name: LegName, cx: &mut Cx<'_>) {
+        super::playing::fail(self, name, "hung-up", cx);
+        let Some(leg) = self.legs[name.index()].take() else { return };
+        taps::close_all(self, "leg-closed", Held::Keep, cx);
+        self.proofs.retain(|proof| proof.leg != name);
+        cx.shell.unbind(self.socket(name));
+        cx.world.ports.push_back(leg.port);
+        cx.event(Event::LegClosed {
+            call: self.id.clone(),
+            leg: name,
+            received: leg.received,
+            sent: leg.sent,
+            strangers: leg.strangers,
+            lost: leg.sequence.lost(),
+        });
+    }
+}

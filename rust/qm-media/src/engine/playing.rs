@@ -1,0 +1,179 @@
+//! What the engine sends of its own: a prompt to its last packet, or what a waiting leg hears; at the leg's pace.
+
+use super::call::Call;
+use super::taps::{self, Held};
+use super::{Cx, World};
+use crate::guard::Guard;
+use crate::leg::Leg;
+use crate::prompt::Playing;
+use crate::protocol::{Event, LegName, MS, Nanos, Play};
+use crate::shell::{SendFailure, SocketId};
+use std::cmp::Reverse;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Longest packet of our own: 60 ms of G.711 and its header.
+const LARGEST: usize = 12 + 480;
+
+/// Later than this the pace starts again from now, rather than catching up with a burst.
+const CATCH_UP: Nanos = 60 * MS;
+
+/// Begin a prompt, or say why not. A play id plays once.
+pub(super) fn play(call: &mut Call, command: Play, cx: &mut Cx<'_>) {
+    let name = command.leg;
+    let Some(leg) = call.leg(name) else { return cx.failed("play", &command.call, Some(name), "unknown-leg") };
+    if leg.plays_seen.contains(&command.play) {
+        return;
+    }
+    leg.plays_seen.push(command.play.clone());
+    let destination = leg.destination().filter(|_| leg.sends());
+    match (allowed(&call.line, &command.prompt, cx.world), destination) {
+        (Err(reason), _) => not_played(call, name, command.play, reason, cx),
+        (Ok(_), None) => not_played(call, name, command.play, "refused", cx),
+        (Ok(prompt), Some(destination)) => {
+            fail(call, name, "stopped", cx);
+            if let Some(leg) = call.leg(name) {
+                leg.playing = Some(Playing::new(command.play, prompt, destination));
+            }
+            pace(call, name, cx);
+        }
+    }
+}
+
+fn allowed(line: &str, prompt: &str, world: &World) -> Result<Arc<crate::prompt::Prompt>, &'static str> {
+    let loaded = world.prompts.get(prompt).ok_or("unknown-prompt")?;
+    let of_line = world.lines.get(line).is_some_and(|l| l.prompts.iter().any(|p| p == prompt));
+    (of_line || !world.guards.stands(Guard::PromptOfLine)).then(|| Arc::clone(loaded)).ok_or("not-of-this-line")
+}
+
+/// End a prompt that is playing, without a proof.
+pub(super) fn fail(call: &mut Call, name: LegName, reason: &str, cx: &mut Cx<'_>) {
+    let Some(playing) = call.leg(name).and_then(|leg| leg.playing.take()) else { return };
+    if !cx.stands(Guard::PromptToItsEnd) {
+        finished(call, name, &playing, cx);
+    } else {
+        not_played(call, name, playing.play, reason, cx);
+    }
+}
+
+fn not_played(call: &Call, leg: LegName, play: String, reason: &str, cx: &mut Cx<'_>) {
+    cx.event(Event::PromptFailed { call: call.id.clone(), leg, play, reason: reason.into() });
+}
+
+/// Give the leg a pacing timer if it has something of ours to hear, take it away if not.
+pub(super) fn pace(call: &mut Call, name: LegName, cx: &mut Cx<'_>) {
+    let (bridged, socket) = (call.bridged, call.socket(name));
+    let Some(leg) = call.leg(name) else { return };
+    if leg.playing.is_some() && !leg.sends() {
+        return fail(call, name, "refused", cx);
+    }
+    let wanted = leg.sends() && (leg.playing.is_some() || !bridged);
+    match (wanted, leg.pace) {
+        (true, None) => {
+            cx.world.next_ticket = cx.world.next_ticket.wrapping_add(1);
+            leg.pace = Some(cx.world.next_ticket);
+            cx.world.pace.push(Reverse((cx.now, socket, cx.world.next_ticket)));
+        }
+        (false, Some(_)) => leg.pace = None,
+        _ => {}
+    }
+}
+
+/// A pacing timer has come due: send one packet, and set the next.
+pub(super) fn due(call: &mut Call, socket: SocketId, at: Nanos, ticket: u32, cx: &mut Cx<'_>) {
+    let name = socket.leg();
+    let Some(leg) = call.leg(name).filter(|leg| leg.pace == Some(ticket)) else { return };
+    let ptime = leg.remote.as_ref().map_or(20 * MS, |r| r.ptime);
+    let at = if cx.now > at + CATCH_UP { cx.now } else { at };
+    cx.world.pace.push(Reverse((at + ptime, socket, ticket)));
+    let mut packet = [0; LARGEST];
+    let Some((length, last)) = leg.own_packet(cx.now, &mut packet) else { return };
+    let Some(destination) = leg.destination() else { return };
+    match cx.shell.send(socket, destination, &packet[..length]) {
+        Ok(()) => sent(call, name, length, last, cx),
+        // Not sent, so not said: the same packet again at the next beat.
+        Err(SendFailure::Busy) => cx.world.counters.send_failures += 1,
+        Err(SendFailure::Refused) => refused(call, name, destination, cx),
+    }
+}
+
+fn sent(call: &mut Call, name: LegName, length: usize, last: bool, cx: &mut Cx<'_>) {
+    let Some(leg) = call.leg(name) else { return };
+    leg.own_sent(length, cx.now);
+    cx.world.counters.packets_out += 1;
+    if !last {
+        return;
+    }
+    if let Some(playing) = leg.playing.take() {
+        finished(call, name, &playing, cx);
+        pace(call, name, cx);
+    }
+}
+
+/// The last packet of the prompt has been sent: make the proof.
+fn finished(call: &mut Call, name: LegName, playing: &Playing, cx: &mut Cx<'_>) {
+    let id = format!("{}-{}", cx.world.run, cx.world.secrets.id());
+    let prompt = &playing.prompt;
+    cx.event(Event::PromptFinished {
+        call: call.id.clone(),
+        leg: name,
+        play: playing.play.clone(),
+        proof: id.clone(),
+        prompt: prompt.digest.clone(),
+        identity: prompt.identity.clone(),
+        language: prompt.language.clone(),
+        uses: prompt.uses.clone(),
+        purposes: prompt.purposes.clone(),
+        began_ns: playing.began,
+        ended_ns: cx.now,
+        packets: playing.packets,
+    });
+    call.proofs.push(playing.proof(id, name, cx.now));
+}
+
+/// Nobody listens where we sent. During the prompt: it was not heard. Just after its end: it may have been the end that
+/// was not heard, so the proof is void.
+pub(super) fn refused(call: &mut Call, name: LegName, destination: SocketAddr, cx: &mut Cx<'_>) {
+    cx.world.counters.send_failures += 1;
+    let playing_there =
+        |leg: &mut Leg| leg.playing.as_ref().is_some_and(|p| p.sent_to == destination && p.packets > 0);
+    if call.leg(name).is_some_and(playing_there) && cx.stands(Guard::RefusalFailsPrompt) {
+        fail(call, name, "icmp", cx);
+        return pace(call, name, cx);
+    }
+    if !cx.stands(Guard::RefusalVoidsProof) {
+        return;
+    }
+    let (now, playout) = (cx.now, cx.world.settings.playout);
+    void_proofs(call, name, |sent_to, ended| sent_to == destination && now <= ended + playout, cx);
+}
+
+/// The leg is locked to a source. A prompt under way to another place begins again; a proof of a prompt sent elsewhere
+/// stands only if this address is what the dialog announced.
+pub(super) fn source_locked(call: &mut Call, name: LegName, source: SocketAddr, cx: &mut Cx<'_>) {
+    restart_if_moved(call, name, cx);
+    let Some(remote) = call.leg(name).and_then(|leg| leg.remote.as_ref()) else { return };
+    if source.ip() != remote.rtp.ip() && cx.stands(Guard::UnannouncedVoids) {
+        void_proofs(call, name, |sent_to, _| sent_to != source, cx);
+    }
+}
+
+pub(super) fn restart_if_moved(call: &mut Call, name: LegName, cx: &mut Cx<'_>) {
+    let Some(leg) = call.leg(name) else { return };
+    if let (Some(to), Some(playing)) = (leg.destination(), leg.playing.as_mut())
+        && playing.sent_to != to
+        && cx.stands(Guard::PromptToOneAddress)
+    {
+        playing.again_to(to);
+    }
+}
+
+fn void_proofs(call: &mut Call, leg: LegName, which: impl Fn(SocketAddr, Nanos) -> bool, cx: &mut Cx<'_>) {
+    let mut any = false;
+    for proof in call.proofs.iter_mut().filter(|p| p.leg == leg && which(p.sent_to, p.ended)) {
+        any |= !std::mem::replace(&mut proof.void, true);
+    }
+    if any {
+        taps::close_all(call, "proof-void", Held::Drop, cx);
+    }
+}

@@ -1,0 +1,313 @@
+//! Taps of a call and the journals behind them: open, pause, flush, close; and what the writer reports.
+
+use super::call::Call;
+use super::{Cx, Engine};
+use crate::gate::{self, Facts};
+use crate::guard::Guard;
+use crate::journal::{JournalId, Note, Opening, Tally, record};
+use crate::protocol::{Event, MS, Nanos, OpenTap, Use};
+use crate::shell::Shell;
+use crate::tap::{Pause, Tap};
+use zeroize::Zeroizing;
+
+/// Whether what is held back still belongs to the call when a tap closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    Keep,
+    Drop,
+}
+
+/// Whose a journal is, and how it ended if it has.
+#[derive(Debug)]
+pub(super) struct Owner {
+    call: String,
+    tap: String,
+    path: String,
+    kept_from: Nanos,
+    ended: Option<(String, Tally)>,
+}
+
+/// A writer that takes nothing for this long has failed.
+const LASTING: Nanos = 5_000 * MS;
+
+/// Ids become file names.
+fn is_plain(id: &str) -> bool {
+    (1..=100).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+pub(super) fn open(call: &mut Call, wanted: OpenTap, cx: &mut Cx<'_>) {
+    if call.taps.iter().any(|tap| tap.id == wanted.tap) {
+        return;
+    }
+    match may_open(call, &wanted, cx) {
+        Err(reason) => refuse(&wanted.call, &wanted.tap, reason, cx),
+        Ok(kept_from) => begin(call, wanted, kept_from, cx),
+    }
+}
+
+fn refuse(call: &str, tap: &str, reason: &str, cx: &mut Cx<'_>) {
+    cx.world.counters.taps_refused += 1;
+    cx.event(Event::TapRefused { call: call.into(), tap: tap.into(), reason: reason.into() });
+}
+
+/// Ask the gate. `Ok`: from when on packets are kept: after the prompt has been played out, and never before now.
+fn may_open(call: &Call, wanted: &OpenTap, cx: &Cx<'_>) -> Result<Nanos, &'static str> {
+    if !is_plain(&wanted.tap) {
+        return Err("bad-id");
+    }
+    if call.taps_seen.contains(&wanted.tap) {
+        return Err("closed");
+    }
+    let facts = Facts {
+        outside: &call.outside_legs(),
+        proofs: &call.proofs,
+        line: cx.world.lines.get(&call.line),
+        held: call.held,
+        leased: cx.world.leased,
+        guards: cx.world.guards,
+    };
+    let ended = gate::check(&facts, wanted)?;
+    let playout = if cx.stands(Guard::AfterPlayout) { cx.world.settings.playout } else { 0 };
+    let opened = if cx.stands(Guard::AfterOpening) { cx.now } else { 0 };
+    Ok(opened.max(ended + playout))
+}
+
+fn begin(call: &mut Call, wanted: OpenTap, kept_from: Nanos, cx: &mut Cx<'_>) {
+    let journal = match wanted.what {
+        Use::Listen => None,
+        Use::Record => match begin_journal(&wanted, kept_from, cx) {
+            Some(journal) => Some(journal),
+            None => return refuse(&wanted.call, &wanted.tap, "journal-failed", cx),
+        },
+    };
+    cx.world.counters.taps_opened += 1;
+    call.taps_seen.push(wanted.tap.clone());
+    if journal.is_none() {
+        let (call, tap) = (wanted.call.clone(), wanted.tap.clone());
+        cx.event(Event::TapOpened { call, tap, kept_from_ns: kept_from, journal: String::new() });
+    }
+    let mut tap = Tap::new(wanted.tap, wanted.what, journal, kept_from, cx.world.guards);
+    if !call.bridged {
+        tap.begin_unbridged(cx.now);
+    }
+    call.taps.push(tap);
+}
+
+fn begin_journal(wanted: &OpenTap, kept_from: Nanos, cx: &mut Cx<'_>) -> Option<JournalId> {
+    let journal = JournalId(cx.world.next_journal);
+    cx.world.next_journal += 1;
+    let settings = &cx.world.settings;
+    let header = serde_json::json!({
+        "header": wanted.header, "opened_ns": cx.now, "kept_from_ns": kept_from,
+        "wall_ns_at_mono": {"mono_ns": cx.now, "wall_ns": cx.shell.wall_ns(cx.now)},
+        "purposes": wanted.purposes, "use": wanted.what, "hold_back_ms": settings.hold_back / MS,
+    });
+    let path = format!("{}/{}.qmj", settings.journal_directory, wanted.tap);
+    let mut recipients = wanted.recipients.clone();
+    recipients.retain(|purpose, _| wanted.purposes.contains(purpose));
+    let opening = Opening {
+        journal,
+        recording: wanted.tap.clone(),
+        path: path.clone(),
+        key_path: format!("{}/{}.key", settings.key_directory, wanted.tap),
+        key: Zeroizing::new(cx.world.secrets.bytes()),
+        recipients,
+        header: header.to_string().into_bytes(),
+    };
+    if !cx.shell.journal_open(Box::new(opening)) {
+        return None;
+    }
+    let (call, tap) = (wanted.call.clone(), wanted.tap.clone());
+    cx.world.owners.insert(journal, Owner { call, tap, path, kept_from, ended: None });
+    Some(journal)
+}
+
+// ------------------------------------------------------------------------------------ while the call runs
+
+/// Move on what has been held back long enough, and hand over chunks that are due.
+pub(super) fn flush(call: &mut Call, now_or_never: bool, cx: &mut Cx<'_>) {
+    let (hold_back, chunk) = (cx.world.settings.hold_back, cx.world.settings.chunk);
+    let mut lost = Vec::new();
+    for tap in &mut call.taps {
+        tap.release(cx.now, hold_back);
+        let Some(journal) = tap.journal else {
+            tap.chunk_taken();
+            continue;
+        };
+        if !(tap.chunk_due(cx.now, chunk) || now_or_never && tap.has_records()) {
+            continue;
+        }
+        tap.fill_chunk(&mut cx.world.chunk);
+        if cx.shell.journal_append(journal, &mut cx.world.chunk, now_or_never) {
+            tap.chunk_taken();
+        } else {
+            cx.world.counters.overruns += 1;
+            if tap.chunk_lost(cx.now) > LASTING {
+                lost.push(journal);
+            }
+        }
+    }
+    lost.into_iter().for_each(|journal| failed(call, journal, "overrun", cx));
+}
+
+/// Pause or resume every tap of a call; those that changed say so if the reason is one Python should know.
+pub(super) fn set_pause(call: &mut Call, why: Pause, on: bool, cx: &mut Cx<'_>) {
+    flush(call, false, cx);
+    let now = cx.now;
+    for tap in &mut call.taps {
+        let changed = if on { tap.pause(why, now) } else { tap.resume(why, now) };
+        let reason = match why {
+            Pause::Hold => "hold",
+            Pause::Lease => "lease",
+            Pause::Unbridged => continue,
+        };
+        if changed {
+            let (call, tap, reason) = (call.id.clone(), tap.id.clone(), reason.into());
+            cx.shell.event(Event::TapPaused { call, tap, on, reason, at_ns: now });
+        }
+    }
+}
+
+pub(super) fn close(call: &mut Call, tap: &str, reason: &str, held: Held, cx: &mut Cx<'_>) -> bool {
+    flush(call, false, cx);
+    let Some(at) = call.taps.iter().position(|t| t.id == tap) else { return false };
+    let tap = call.taps.remove(at);
+    finish(&call.id, tap, reason, held, cx);
+    true
+}
+
+pub(super) fn close_all(call: &mut Call, reason: &str, held: Held, cx: &mut Cx<'_>) {
+    flush(call, false, cx);
+    for tap in std::mem::take(&mut call.taps) {
+        finish(&call.id, tap, reason, held, cx);
+    }
+}
+
+fn finish(call: &str, mut tap: Tap, reason: &str, held: Held, cx: &mut Cx<'_>) {
+    if held == Held::Drop && cx.stands(Guard::CloseDrops) {
+        tap.drop_held();
+    } else {
+        tap.keep_held(cx.now);
+    }
+    let Some(journal) = tap.journal else {
+        tap.chunk_taken();
+        return listened(call, tap, reason, cx);
+    };
+    let mut last = Vec::new();
+    tap.fill_chunk(&mut last);
+    tap.chunk_taken();
+    record::end(&mut last, cx.now, reason);
+    if let Some(owner) = cx.world.owners.get_mut(&journal) {
+        owner.ended = Some((reason.into(), tap.kept));
+        if !cx.shell.journal_close(journal, &mut last) {
+            cx.world.closing.push((journal, last));
+        }
+    }
+}
+
+fn listened(call: &str, tap: Tap, reason: &str, cx: &mut Cx<'_>) {
+    cx.world.counters.listened += tap.kept.packets.iter().sum::<u64>();
+    cx.event(Event::TapClosed {
+        call: call.into(),
+        tap: tap.id,
+        reason: reason.into(),
+        journal: String::new(),
+        bytes: 0,
+        packets: tap.kept.packets,
+        first_ns: tap.kept.first,
+        last_ns: tap.kept.last,
+    });
+}
+
+/// Try again to hand over last chunks the writer had no room for.
+pub(super) fn retry_closing(cx: &mut Cx<'_>) {
+    let mut waiting = std::mem::take(&mut cx.world.closing);
+    waiting.retain_mut(|(journal, last)| !cx.shell.journal_close(*journal, last));
+    cx.world.closing = waiting;
+}
+
+// --------------------------------------------------------------------------------- what the writer reports
+
+pub(super) fn note(engine: &mut Engine, note: Note, now: Nanos, shell: &mut dyn Shell) {
+    match note {
+        Note::Opened(journal) => opened(engine, journal, shell),
+        Note::Closed(journal, bytes) => closed(engine, journal, bytes, shell),
+        Note::OpenFailed(journal, _) => not_begun(engine, journal, now, shell),
+        Note::Failed(journal, reason) => {
+            let Some(name) = engine.world.owners.get(&journal).map(|owner| owner.call.clone()) else { return };
+            match engine.find(&name) {
+                Some((call, world)) => failed(call, journal, &reason, &mut Cx { world, shell, now }),
+                None => give_up(journal, &reason, &mut Cx { world: &mut engine.world, shell, now }),
+            }
+        }
+    }
+}
+
+fn opened(engine: &mut Engine, journal: JournalId, shell: &mut dyn Shell) {
+    if let Some(owner) = engine.world.owners.get(&journal) {
+        shell.event(Event::TapOpened {
+            call: owner.call.clone(),
+            tap: owner.tap.clone(),
+            kept_from_ns: owner.kept_from,
+            journal: owner.path.clone(),
+        });
+    }
+}
+
+/// The file could not be begun: nothing has been kept, the tap was never open.
+fn not_begun(engine: &mut Engine, journal: JournalId, now: Nanos, shell: &mut dyn Shell) {
+    let Some(owner) = engine.world.owners.remove(&journal) else { return };
+    if let Some((call, _)) = engine.find(&owner.call) {
+        call.taps.retain(|tap| tap.journal != Some(journal));
+    }
+    refuse(&owner.call, &owner.tap, "journal-failed", &mut Cx { world: &mut engine.world, shell, now });
+    one_less(&owner.call, &mut engine.world.finishing, shell);
+}
+
+fn closed(engine: &mut Engine, journal: JournalId, bytes: u64, shell: &mut dyn Shell) {
+    let Some(owner) = engine.world.owners.remove(&journal) else { return };
+    let (reason, tally) = owner.ended.unwrap_or_default();
+    shell.event(Event::TapClosed {
+        call: owner.call.clone(),
+        tap: owner.tap,
+        reason,
+        journal: owner.path,
+        bytes,
+        packets: tally.packets,
+        first_ns: tally.first,
+        last_ns: tally.last,
+    });
+    one_less(&owner.call, &mut engine.world.finishing, shell);
+}
+
+/// The journal cannot be written: the tap goes, the call stays (I9).
+fn failed(call: &mut Call, journal: JournalId, reason: &str, cx: &mut Cx<'_>) {
+    call.taps.retain(|tap| tap.journal != Some(journal));
+    give_up(journal, reason, cx);
+}
+
+fn give_up(journal: JournalId, reason: &str, cx: &mut Cx<'_>) {
+    let Some(owner) = cx.world.owners.remove(&journal) else { return };
+    cx.world.counters.taps_failed += 1;
+    cx.event(Event::TapFailed { call: owner.call.clone(), tap: owner.tap, reason: reason.into() });
+    one_less(&owner.call, &mut cx.world.finishing, cx.shell);
+}
+
+/// `call_closed` follows the last journal of the call.
+fn one_less(call: &str, finishing: &mut std::collections::HashMap<String, usize>, shell: &mut dyn Shell) {
+    if let Some(left) = finishing.get_mut(call) {
+        *left -= 1;
+        if *left == 0 {
+            finishing.remove(call);
+            shell.event(Event::CallClosed { call: call.into() });
+        }
+    }
+}
+
+/// The call is over: say so now, or when its last journal is closed.
+pub(super) fn call_over(call: &str, cx: &mut Cx<'_>) {
+    match cx.world.owners.values().filter(|owner| owner.call == call).count() {
+        0 => cx.event(Event::CallClosed { call: call.into() }),
+        left => drop(cx.world.finishing.insert(call.into(), left)),
+    }
+}

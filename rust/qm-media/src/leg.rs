@@ -1,0 +1,335 @@
+//! One leg's media: what its dialog announced, which source it is locked to, what it hears.
+
+use crate::codec::{self, Codec};
+use crate::dtmf::Keys;
+use crate::guard::{Guard, Guards};
+use crate::prompt::Playing;
+use crate::protocol::{Direction, MS, Nanos, SetRemote, Tone};
+use crate::rtp::{self, HEADER, Sequence};
+use std::net::{IpAddr, SocketAddr};
+
+/// No payload type of the other leg stands for the same codec.
+const UNMAPPED: u8 = 0xff;
+
+/// What the leg's own dialog announced.
+#[derive(Debug)]
+pub struct Remote {
+    pub rtp: SocketAddr,
+    pub rtcp: SocketAddr,
+    pub symmetric: bool,
+    pub direction: Direction,
+    pub ptime: Nanos,
+    pub send_payload_type: u8,
+    codecs: [Option<Codec>; 128],
+}
+
+impl Remote {
+    /// `Err` names what cannot be used.
+    pub fn new(command: &SetRemote) -> Result<Remote, &'static str> {
+        let mut codecs = [None; 128];
+        for (number, name) in &command.payload_types {
+            let number: usize = number.parse().map_err(|_| "bad-payload-type")?;
+            *codecs.get_mut(number).ok_or("bad-payload-type")? = Codec::from_name(name);
+        }
+        let ours = codecs.get(usize::from(command.send_payload_type)).copied().flatten();
+        if !matches!(ours, Some(Codec::Pcma | Codec::Pcmu)) {
+            return Err("bad-send-payload-type");
+        }
+        Ok(Remote {
+            rtp: SocketAddr::new(command.address, command.port),
+            rtcp: SocketAddr::new(command.address, command.rtcp_port),
+            symmetric: command.symmetric,
+            direction: command.direction,
+            ptime: command.ptime_ms.clamp(10, 60) * MS,
+            send_payload_type: command.send_payload_type,
+            codecs,
+        })
+    }
+
+    pub fn codec(&self, payload_type: u8) -> Option<Codec> {
+        self.codecs.get(usize::from(payload_type)).copied().flatten()
+    }
+
+    fn own_codec(&self) -> Codec {
+        self.codec(self.send_payload_type).unwrap_or(Codec::Pcma)
+    }
+
+    /// Which payload type stands here for each of the other leg's.
+    fn map_from(&self, other: &Remote) -> [u8; 128] {
+        std::array::from_fn(|theirs| {
+            let here = |codec| self.codecs.iter().position(|c| *c == Some(codec));
+            other.codecs[theirs].and_then(here).map_or(UNMAPPED, |n| n as u8)
+        })
+    }
+}
+
+/// The stream we make ourselves towards a leg: own SSRC, sequence and timestamp.
+#[derive(Debug, Default)]
+struct OwnStream {
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+    last_sent: Nanos,
+    /// The packet before was not ours (or there was none): mark the next.
+    interrupted: bool,
+}
+
+/// What happened when a packet came to a leg's door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    Stranger,
+    Known,
+    /// The first valid one: the leg is now locked to its source.
+    Locked,
+}
+
+#[derive(Debug)]
+pub struct Leg {
+    pub outside: bool,
+    pub channel: u8,
+    pub address: IpAddr,
+    pub port: u16,
+    pub remote: Option<Remote>,
+    rtp_source: Option<SocketAddr>,
+    rtcp_source: Option<SocketAddr>,
+    /// Payload types of this leg to those of the other.
+    pub map: [u8; 128],
+    own: OwnStream,
+    /// The packet sent last towards this leg was relayed.
+    pub relaying: bool,
+    pub playing: Option<Playing>,
+    pub plays_seen: Vec<String>,
+    pub tone: Tone,
+    pub tone_at: u64,
+    /// Which pacing timer is the valid one, if any.
+    pub pace: Option<u32>,
+    pub keys: Keys,
+    pub sequence: Sequence,
+    pub received: u64,
+    pub sent: u64,
+    pub strangers: u64,
+    pub heard_at: Nanos,
+    pub timeout_said: bool,
+}
+
+impl Leg {
+    pub fn new(outside: bool, channel: u8, address: IpAddr, port: u16, random: [u32; 3]) -> Leg {
+        Leg {
+            outside,
+            channel,
+            address,
+            port,
+            remote: None,
+            rtp_source: None,
+            rtcp_source: None,
+            map: [UNMAPPED; 128],
+            own: OwnStream {
+                ssrc: random[0],
+                // RFC 3550 section 5.1: unpredictable starts; the sequence leaves room before its first wrap.
+                sequence: random[1] as u16 & 0x7fff,
+                timestamp: random[2],
+                last_sent: 0,
+                interrupted: true,
+            },
+            relaying: false,
+            playing: None,
+            plays_seen: Vec::new(),
+            tone: Tone::Silence,
+            tone_at: 0,
+            pace: None,
+            keys: Keys::default(),
+            sequence: Sequence::default(),
+            received: 0,
+            sent: 0,
+            strangers: 0,
+            heard_at: 0,
+            timeout_said: false,
+        }
+    }
+
+    /// Take what the dialog announced; a changed address unlocks the sources.
+    pub fn set_remote(&mut self, remote: Remote, now: Nanos) {
+        (self.rtp_source, self.rtcp_source) = (None, None);
+        (self.heard_at, self.timeout_said) = (now, false);
+        self.remote = Some(remote);
+    }
+
+    /// Where RTP towards this leg goes: what was announced, or with `symmetric` where its packets come from.
+    pub fn destination(&self) -> Option<SocketAddr> {
+        let remote = self.remote.as_ref()?;
+        Some(self.rtp_source.filter(|_| remote.symmetric).unwrap_or(remote.rtp))
+    }
+
+    pub fn rtcp_destination(&self) -> Option<SocketAddr> {
+        let remote = self.remote.as_ref()?;
+        Some(self.rtcp_source.filter(|_| remote.symmetric).unwrap_or(remote.rtcp))
+    }
+
+    pub fn sends(&self) -> bool {
+        self.remote.as_ref().is_some_and(|r| r.direction.sends() && r.rtp.port() != 0)
+    }
+
+    pub fn receives(&self) -> bool {
+        self.remote.as_ref().is_some_and(|r| r.direction.receives())
+    }
+
+    /// Does a packet from `source` belong to this leg? Strict: announced, or locked; nothing else, ever.
+    pub fn admit(&mut self, source: SocketAddr, guards: Guards) -> Door {
+        let Some(remote) = self.remote.as_ref() else { return Door::Stranger };
+        if let Some(locked) = self.rtp_source {
+            let known = locked == source || !guards.stands(Guard::SourceLock);
+            return if known { Door::Known } else { Door::Stranger };
+        }
+        if !remote.symmetric && remote.rtp.ip() != source.ip() && guards.stands(Guard::SourceLock) {
+            return Door::Stranger;
+        }
+        self.rtp_source = Some(source);
+        Door::Locked
+    }
+
+    /// The same for RTCP: from the address RTP comes from or that was announced; then locked.
+    pub fn admit_rtcp(&mut self, source: SocketAddr) -> bool {
+        let Some(remote) = self.remote.as_ref() else { return false };
+        if let Some(locked) = self.rtcp_source {
+            return locked == source;
+        }
+        let known = source.ip() == remote.rtcp.ip() || self.rtp_source.is_some_and(|s| s.ip() == source.ip());
+        if known {
+            self.rtcp_source = Some(source);
+        }
+        known
+    }
+
+    /// The payload type under which the other leg knows this one's.
+    pub fn mapped(&self, payload_type: u8) -> Option<u8> {
+        self.map.get(usize::from(payload_type)).copied().filter(|p| *p != UNMAPPED)
+    }
+
+    /// Write the next packet of our own into `out`: prompt if one is playing, else the tone. Gives its length and
+    /// whether it ends the prompt. Nothing is counted before [`Leg::own_sent`].
+    pub fn own_packet(&self, now: Nanos, out: &mut [u8]) -> Option<(usize, bool)> {
+        let remote = self.remote.as_ref()?;
+        let samples = (remote.ptime * codec::RATE / (1000 * MS)) as usize;
+        let (head, body) = out.split_first_chunk_mut::<HEADER>()?;
+        let body = body.get_mut(..samples)?;
+        let last = match &self.playing {
+            Some(playing) => playing.next(remote.own_codec(), body),
+            None => {
+                codec::fill_tone(self.tone, remote.own_codec(), self.tone_at, body);
+                false
+            }
+        };
+        let own = &self.own;
+        let (mark, time) = (own.interrupted, self.own_timestamp(now));
+        rtp::write_header(head, mark, remote.send_payload_type, own.sequence, time, own.ssrc);
+        Some((HEADER + samples, last))
+    }
+
+    /// After a pause of ours the timestamp has moved on by the time that passed.
+    fn own_timestamp(&self, now: Nanos) -> u32 {
+        let passed = if self.own.interrupted && self.own.last_sent > 0 { now - self.own.last_sent } else { 0 };
+        self.own.timestamp.wrapping_add((passed * codec::RATE / (1000 * MS)) as u32)
+    }
+
+    pub fn own_sent(&mut self, length: usize, now: Nanos) {
+        let samples = length - HEADER;
+        self.own.timestamp = self.own_timestamp(now).wrapping_add(samples as u32);
+        self.own.sequence = self.own.sequence.wrapping_add(1);
+        (self.own.last_sent, self.own.interrupted, self.relaying) = (now, false, false);
+        self.sent += 1;
+        match &mut self.playing {
+            Some(playing) => playing.sent(samples, now),
+            None => self.tone_at += samples as u64,
+        }
+    }
+
+    /// A relayed packet has gone to this leg.
+    pub fn relay_sent(&mut self) {
+        self.sent += 1;
+        (self.relaying, self.own.interrupted) = (true, true);
+    }
+}
+
+/// Set the two payload type maps of a call's legs.
+pub fn map_payload_types(legs: &mut [Option<Leg>; 2]) {
+    let [Some(a), Some(b)] = legs else { return };
+    if let (Some(ra), Some(rb)) = (&a.remote, &b.remote) {
+        (a.map, b.map) = (rb.map_from(ra), ra.map_from(rb));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn remote(types: &[(&str, &str)], symmetric: bool) -> Remote {
+        let own = types[0].0.parse().expect("a number");
+        let payload_types: BTreeMap<_, _> =
+            types.iter().map(|(n, c)| ((*n).to_owned(), (*c).to_owned())).collect();
+        let json = serde_json::json!({
+            "call": "c", "leg": "caller", "address": "192.0.2.1", "port": 4000, "rtcp_port": 4001,
+            "payload_types": payload_types, "send_payload_type": own, "symmetric": symmetric,
+        });
+        Remote::new(&serde_json::from_value(json).expect("a command")).expect("usable")
+    }
+
+    fn leg(symmetric: bool) -> Leg {
+        let mut leg = Leg::new(true, 0, IpAddr::from([127, 0, 0, 1]), 30000, [1, 2, 3]);
+        leg.set_remote(remote(&[("8", "PCMA/8000")], symmetric), 0);
+        leg
+    }
+
+    fn from(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn a_leg_locks_to_its_first_source_and_no_other() {
+        let mut leg = leg(true);
+        assert_eq!(leg.admit(from("198.51.100.7:9"), Guards::default()), Door::Locked);
+        assert_eq!(leg.admit(from("198.51.100.7:9"), Guards::default()), Door::Known);
+        assert_eq!(leg.admit(from("192.0.2.1:4000"), Guards::default()), Door::Stranger);
+        assert_eq!(leg.destination(), Some(from("198.51.100.7:9")));
+    }
+
+    #[test]
+    fn without_symmetric_only_the_announced_address_may_send() {
+        let mut leg = leg(false);
+        assert_eq!(leg.admit(from("198.51.100.7:9"), Guards::default()), Door::Stranger);
+        assert_eq!(leg.admit(from("192.0.2.1:4444"), Guards::default()), Door::Locked);
+        assert_eq!(leg.admit(from("192.0.2.1:4000"), Guards::default()), Door::Stranger);
+        assert_eq!(leg.destination(), Some(from("192.0.2.1:4000")));
+    }
+
+    #[test]
+    fn payload_types_are_mapped_by_codec() {
+        let mut a = leg(true);
+        a.set_remote(remote(&[("8", "PCMA/8000"), ("101", "telephone-event/8000")], true), 0);
+        let mut b = leg(true);
+        b.set_remote(remote(&[("0", "PCMU/8000"), ("8", "pcma/8000"), ("96", "telephone-event/8000")], true), 0);
+        let mut legs = [Some(a), Some(b)];
+        map_payload_types(&mut legs);
+        let [Some(a), Some(b)] = legs else { unreachable!() };
+        assert_eq!((a.mapped(8), a.mapped(101), a.mapped(0)), (Some(8), Some(96), None));
+        assert_eq!((b.mapped(96), b.mapped(0)), (Some(101), None));
+    }
+
+    #[test]
+    fn our_own_stream_marks_its_start_and_moves_on_in_time() {
+        let mut leg = leg(true);
+        let mut out = [0; 400];
+        let mut next = |leg: &mut Leg, now| {
+            let (length, _) = leg.own_packet(now, &mut out).expect("a packet");
+            leg.own_sent(length, now);
+            rtp::parse(&out[..length]).expect("well formed")
+        };
+        let (first, second) = (next(&mut leg, 1000 * MS), next(&mut leg, 1020 * MS));
+        leg.relay_sent();
+        let third = next(&mut leg, 2020 * MS);
+        assert_eq!((first.marker, second.marker, third.marker), (true, false, true));
+        assert_eq!(second.timestamp - first.timestamp, 160);
+        assert!(third.timestamp - second.timestamp >= 8000);
+        assert_eq!((second.sequence - first.sequence, third.sequence - second.sequence), (1, 1));
+    }
+}
