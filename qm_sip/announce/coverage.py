@@ -123,7 +123,7 @@ def advise_lines(config: Config, library: PromptLibrary) -> list[str]:
     }
     advice = [text for (name, _), (line, prompt) in used.items() for text in _line_advice(name, line, prompt)]
     sidecars = sorted({prompt.path.with_suffix(".toml") for _, prompt in used.values()})
-    return advice + [text for path in sidecars for text in _text_advice(path)]
+    return list(dict.fromkeys(advice)) + [text for path in sidecars for text in _text_advice(path)]
 
 
 def _line_advice(name: str, line: Line, prompt: Prompt) -> Iterator[str]:
@@ -134,7 +134,7 @@ def _line_advice(name: str, line: Line, prompt: Prompt) -> Iterator[str]:
     elif fault := length_fault(prompt.duration, agent_waits=line.announce == "on-answer"):
         yield f"{where} {fault.text}: an agent waits meanwhile"
     if line.opt_out and line.opt_out_key not in prompt.keys:
-        yield f"{where} offers no key to object: customers can only tell the agent"
+        yield f"line.{name}: prompt {prompt.id} offers no key to object: customers can only tell the agent"
 
 
 def _text_advice(path: Path) -> Iterator[str]:

@@ -14,7 +14,7 @@ def socket_path(socket: Path | None, config: Path | None) -> Path:
     if socket is not None:
         return socket
     if config is not None:
-        return settings.load(config).server.control.socket
+        return settings.load_server(config).control.socket
     return Control().socket
 
 

@@ -27,7 +27,7 @@ COLUMNS = ["id", "language", "kind", "uses", "purposes", "says", "keys", "second
 def _directory(directory: Path | None, config: Path | None) -> Path:
     if directory is not None:
         return directory
-    return settings.load(config).server.prompts.directory if config is not None else Path("config/prompts")
+    return settings.load_server(config).prompts.directory if config is not None else Path("config/prompts")
 
 
 @app.command("list")

@@ -132,9 +132,8 @@ def test_what_is_not_there_ends_with_no(run: Run, home: Path, state: State) -> N
 
 def test_a_failed_reload_is_a_configuration_error(run: Run, home: Path, state: State) -> None:
     assert run("reload", "--config", home)[0] == 0
-    socket = state.config.server.control.socket
     rewrite(home / "lines.toml", 'capture = "all"', 'capture = "everything"')
-    status, _, err = run("reload", "--socket", socket)
+    status, _, err = run("reload", "--config", home)
     assert status == 3
     assert "lines.toml" in err
 
