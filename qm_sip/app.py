@@ -53,6 +53,7 @@ log = logging.getLogger("qm_sip")
 security = logging.getLogger("qm_sip.security")
 
 RESTART_WAIT = (0.1, 0.5, 2.0, 5.0)  # seconds before an engine that died is started again
+ENGINE_WAIT = 10.0  # seconds the engine gets to load its prompts
 RENDER_WAIT = 20.0  # seconds that renderers get when the server stops
 
 
@@ -91,6 +92,8 @@ class Server:
         self._stopping = False
         self._closers: list[Any] = []  # what to undo, last first
         self._tasks: set[asyncio.Task[None]] = set()
+        self._engine_answers: asyncio.Future[None] | None = None  # while the engine starts
+        self._prompts_wanted: set[str] = set()
 
     # ---------------------------------------------------------------- starting
 
@@ -102,7 +105,8 @@ class Server:
         await self._start_recorder(config)
         self._make_switchboard(config)
         await self._start_engine()
-        await self._start_sip(config)
+        await self.endpoint.start()
+        self._closers.append(self.endpoint.stop)
         self.control = ControlServer(config.server.control.socket, handlers(self))
         await self.control.start()
         self._closers.append(self.control.stop)
@@ -131,26 +135,29 @@ class Server:
         settings = UserAgentSettings(external_address=Address(external, 5060) if external else None)
         rng = random.SystemRandom()
         self.ua = UserAgent(settings, rng, self._admit)
-        self.engine = MediaEngine(on_event=self._on_media, on_death=self._on_engine_death)
+        self.engine = MediaEngine()
+        self.engine.on_event, self.engine.on_death = self._on_media, self._on_engine_death
         keeper = CatalogKeeper(self.catalog, self.finisher, self._config, self.run_id, self._on_kept)
         self.switchboard = Switchboard(
             self.ua, self.engine, keeper, self.settings, rng, lambda: datetime.now(UTC)
         )
         self.switchboard.set_credentials(_credentials(config))
+        listen = [Address(at.host, at.port) for at in config.server.sip.listen]
+        self.endpoint = SipEndpoint(self.ua, listen, on_events=self._on_sip)
 
     def _config(self) -> Config:
         return self.settings.config
 
     async def _start_engine(self) -> None:
-        self._prompts_refused: list[protocol.PromptRefused] = []
-        await self._run_engine()
         self._closers.append(self.engine.stop)
+        await self._run_engine()
 
     async def _run_engine(self) -> None:
-        """Start the engine and hand it what it must know before the first call."""
+        """Start the engine and hand it what it must know before the first call. Raises StartError if it cannot."""
         config, library = self.settings
         media = config.server.media
-        await self.engine.start(
+        await self.engine.start()
+        self.engine.send(
             protocol.Configure(
                 address=media.address,
                 port_low=media.ports[0],
@@ -159,32 +166,49 @@ class Server:
                 key_directory=str(self.store.keys),
             )
         )
-        self._load_prompts(library, config)
+        wanted = self._load_prompts(library, config)
+        self._engine_answers = asyncio.get_running_loop().create_future()
+        self._prompts_wanted = wanted
+        try:
+            await asyncio.wait_for(self._engine_answers, ENGINE_WAIT)
+        except TimeoutError:
+            raise StartError("the media engine does not answer", remedy="see its lines in this log") from None
 
-    def _load_prompts(self, library: PromptLibrary, config: Config) -> None:
-        for prompt in library:
-            if prompt.uses:
-                self.engine.send(
-                    protocol.LoadPrompt(
-                        prompt=prompt.digest,
-                        path=str(prompt.path.absolute()),
-                        identity=prompt.identity,
-                        language=prompt.language,
-                        uses=sorted(prompt.uses),
-                        purposes=sorted(prompt.purposes),
-                    )
+    def _load_prompts(self, library: PromptLibrary, config: Config) -> set[str]:
+        """Tell the engine which prompts there are and which a line may use. Returns their digests."""
+        said = [prompt for prompt in library if prompt.uses]
+        for prompt in said:
+            self.engine.send(
+                protocol.LoadPrompt(
+                    prompt=prompt.digest,
+                    path=str(prompt.path.absolute()),
+                    identity=prompt.identity,
+                    language=prompt.language,
+                    uses=sorted(prompt.uses),
+                    purposes=sorted(prompt.purposes),
                 )
+            )
         for name, line in config.lines.line.items():
             found = [library.find(line.prompt, language) for language in line.languages]
             self.engine.send(
                 protocol.LoadLine(line=name, prompts=[prompt.digest for prompt in found if prompt])
             )
+        return {prompt.digest for prompt in said}
 
-    async def _start_sip(self, config: Config) -> None:
-        listen = [Address(at.host, at.port) for at in config.server.sip.listen]
-        self.endpoint = SipEndpoint(self.ua, listen, on_events=self._on_sip)
-        await self.endpoint.start()
-        self._closers.append(self.endpoint.stop)
+    def _on_engine_answer(self, event: protocol.Event) -> None:
+        """While the engine starts: every prompt must be loaded, and nothing may fail."""
+        if isinstance(event, protocol.PromptLoaded):
+            self._prompts_wanted.discard(event.prompt)
+        failed = isinstance(event, protocol.PromptRefused | protocol.CommandFailed)
+        waiting = self._engine_answers
+        if waiting is None or waiting.done():
+            return
+        if failed:
+            waiting.set_exception(
+                StartError(f"the media engine cannot start: {getattr(event, 'reason', '')}")
+            )
+        elif not self._prompts_wanted and isinstance(event, protocol.PromptLoaded | protocol.Configured):
+            waiting.set_result(None)
 
     # ---------------------------------------------------------------- running
 
@@ -251,6 +275,7 @@ class Server:
     def _on_media(self, event: protocol.Event) -> None:
         if isinstance(event, protocol.PromptRefused):
             log.error("the engine refused a prompt: %s", event.reason)
+        self._on_engine_answer(event)
         self.switchboard.on_media(event, time.monotonic())
         self._after()
 
@@ -264,8 +289,12 @@ class Server:
         if not self.switchboard.calls:
             self._idle.set()
 
-    def _on_engine_death(self) -> None:
-        log.error("the media engine died; %d calls go on without it", len(self.switchboard.calls))
+    def _on_engine_death(self, status: int) -> None:
+        log.error(
+            "the media engine died (status %d); %d calls go on without it",
+            status,
+            len(self.switchboard.calls),
+        )
         self.switchboard.engine_died(time.monotonic())
         self._after()
         if not self._stopping:
