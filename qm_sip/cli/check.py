@@ -14,7 +14,7 @@ from qm_sip import config as settings
 from qm_sip.announce import coverage, prompts
 from qm_sip.announce.prompts import PromptLibrary
 from qm_sip.cli.options import ConfigDir, Json
-from qm_sip.cli.output import Status, emit_json, end, say
+from qm_sip.cli.output import Status, emit_json, say
 from qm_sip.config import Config
 from qm_sip.errors import ConfigError
 
@@ -34,7 +34,7 @@ class Finding:
     line: int = 0
 
 
-def check(config: ConfigDir, as_json: Json = False) -> None:
+def check(config: ConfigDir, as_json: Json = False) -> Status:
     """Check configuration, prompts, storage and tools without starting anything."""
     findings = list(find(config))
     errors = [finding for finding in findings if finding.level == "error"]
@@ -44,7 +44,7 @@ def check(config: ConfigDir, as_json: Json = False) -> None:
         for finding in findings:
             say(f"{finding.level}: {_sentence(finding)}")
         say(f"{len(errors)} error(s), {len(findings) - len(errors)} piece(s) of advice")
-    end(Status.CONFIG if errors else Status.OK)
+    return Status.CONFIG if errors else Status.OK
 
 
 def _sentence(finding: Finding) -> str:

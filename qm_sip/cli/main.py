@@ -6,21 +6,28 @@ import sys
 
 import typer
 
-from qm_sip.cli import calls, check, demonstration, keys, lines, prompts, recordings, serve, server
+from qm_sip.cli import calls, check, demo, keys, lines, prompts, recordings, serve, server
 from qm_sip.cli.output import Status, error
 from qm_sip.control.client import ServerAway, ServerSaid
 from qm_sip.errors import ConfigError, QmSipError, Refused
+
+
+def end(status: object) -> None:
+    """What a command returns is its exit status; nothing is 0."""
+    raise typer.Exit(int(status) if isinstance(status, int) else 0)
+
 
 app = typer.Typer(
     name="qm-sip",
     help="A SIP back-to-back user agent beside Asterisk: announced recording, private lines, nothing else.",
     no_args_is_help=True,
     add_completion=False,
+    result_callback=end,
     pretty_exceptions_enable=False,  # a pretty traceback prints local variables: names and numbers
 )
 app.command("serve")(serve.serve)
 app.command("check")(check.check)
-app.command("demo")(demonstration.demo)
+app.command("demo")(demo.demo)
 app.command("calls")(calls.calls)
 app.command("explain")(calls.explain)
 app.command("ledger")(calls.ledger)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -34,11 +33,6 @@ def console() -> Console:
 def error(message: str) -> None:
     """One error, once, on stderr."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"qm-sip: {message}"))
-
-
-def end(status: Status) -> None:
-    """End the command with this exit status."""
-    raise typer.Exit(int(status))
 
 
 def say(message: str) -> None:

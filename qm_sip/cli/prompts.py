@@ -13,7 +13,7 @@ from qm_sip.announce import lint
 from qm_sip.announce import prompts as library
 from qm_sip.cli.ask import ask
 from qm_sip.cli.options import Json, OptionalConfig, Socket
-from qm_sip.cli.output import Status, end, listing
+from qm_sip.cli.output import Status, listing
 
 app = typer.Typer(help="Announcements: list, build, check.", no_args_is_help=True)
 
@@ -55,7 +55,7 @@ def build(
 
 
 @app.command()
-def check(config: OptionalConfig = None, directory: Directory = None, as_json: Json = False) -> None:
+def check(config: OptionalConfig = None, directory: Directory = None, as_json: Json = False) -> Status:
     """Judge files and texts of all prompts by the rules of docs/commands.md."""
     place = _directory(directory, config)
     found, errors = library.load_all_errors(place)
@@ -66,4 +66,4 @@ def check(config: OptionalConfig = None, directory: Directory = None, as_json: J
         faults = lint.lint(library.read_sidecar(path))
         rows += [{"file": str(path), "rule": fault.rule, "problem": fault.text} for fault in faults]
     listing(rows, ["file", "rule", "problem"], as_json=as_json, empty=f"{len(found)} prompts, no fault")
-    end(Status.CONFIG if errors else Status.NO if rows else Status.OK)
+    return Status.CONFIG if errors else Status.NO if rows else Status.OK

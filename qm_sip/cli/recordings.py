@@ -14,7 +14,7 @@ import typer
 
 from qm_sip.cli.ask import ask, fetch
 from qm_sip.cli.options import As, Json, Limit, OptionalConfig, PurposeName, Socket
-from qm_sip.cli.output import Status, end, listing, record
+from qm_sip.cli.output import Status, listing, record
 from qm_sip.errors import StartError
 
 app = typer.Typer(help="Recordings: list, show, export, verify.", no_args_is_help=True)
@@ -110,11 +110,11 @@ def verify(
     config: OptionalConfig = None,
     limit: Limit = 50,
     as_json: Json = False,
-) -> None:
+) -> Status:
     """Whether each sealed file is there and is the one that was sealed. Opens nothing."""
     names = recordings or [
         row["recording"] for row in ask(socket, config, "recordings", limit=limit)["recordings"]
     ]
     rows = [ask(socket, config, "verify", recording=name) for name in names]
     listing(rows, ["recording", "state", "ok", "problem"], as_json=as_json, empty="no recordings")
-    end(Status.OK if all(row["ok"] for row in rows) else Status.NO)
+    return Status.OK if all(row["ok"] for row in rows) else Status.NO

@@ -15,10 +15,10 @@ ReadyFile = Annotated[
 ]
 
 
-def serve(config: ConfigDir, ready_file: ReadyFile = None) -> None:
+def serve(config: ConfigDir, ready_file: ReadyFile = None) -> int:
     """Run the server until SIGTERM: no new calls then, running ones finish; a second signal ends them."""
     from qm_sip.app import (
         serve as run,
     )  # not needed by the other commands, and it loads the media engine's face
 
-    raise typer.Exit(int(run(config, ready_file) or 0))
+    return run(config, ready_file)
