@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from qm_sip.sip.grammar import (
     Params,
     SipParseError,
+    closing_quote,
     format_host,
     format_params,
     is_token,
@@ -140,6 +141,6 @@ def _display(text: str) -> str:
         if '"' in text or ">" in text:
             raise SipParseError("a display name is half quoted")
         return text
-    if len(text) < 2 or not text.endswith('"') or positions_outside(text, '"')[1:]:
+    if closing_quote(text) != len(text) - 1:
         raise SipParseError("a display name is half quoted")
     return unquote(text)

@@ -82,7 +82,7 @@ class Core:
 
     def stateless_tag(self, request: Request) -> str:
         """A To tag for an answer outside any transaction: the same for every copy of the request (8.2.7)."""
-        text = f"{self.instance} {request.call_id} {request.via} {request.cseq}"
+        text = f"{self.instance} {request.get('call-id')} {request.via} {request.get('cseq')}"
         return hashlib.blake2s(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
     def refuse(self, request: Request, status: int, local: Address, headers: Iterable[Header] = ()) -> None:

@@ -148,7 +148,8 @@ class DigestClient:
         for challenge in challenges(response):
             if challenge.supported and self.credentials.realm in ("", challenge.realm):
                 chosen.setdefault((challenge.proxy, challenge.realm), challenge)
-        return any(self._take(place, challenge, tried) for place, challenge in chosen.items())
+        taken = [self._take(place, challenge, tried) for place, challenge in chosen.items()]
+        return any(taken)
 
     def _take(self, place: Place, challenge: Challenge, tried: list[Place]) -> bool:
         known = self._known.get(place)

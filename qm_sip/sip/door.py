@@ -30,6 +30,7 @@ def new_request(core: Core, request: Request) -> Refusal | None:
         or extensions(core, request)
         or _hops(request)
         or content(request)
+        or _accepts(request)
     )
 
 
@@ -75,3 +76,11 @@ def content(request: Request) -> Refusal | None:
     if request.content_type.startswith("multipart/"):
         return None
     return 415, [header("Accept", "application/sdp")]
+
+
+def _accepts(request: Request) -> Refusal | None:
+    """20.1: an INVITE whose sender reads no session description cannot be answered with one: 406."""
+    if request.method != "INVITE" or request.get("accept") is None:
+        return None
+    kinds = {value.partition(";")[0].strip().lower() for value in request.values("accept")}
+    return None if kinds & {"application/sdp", "application/*", "*/*"} else (406, [])

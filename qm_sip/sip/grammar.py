@@ -70,6 +70,20 @@ def positions_outside(text: str, wanted: str) -> list[int]:
     return found
 
 
+def closing_quote(text: str) -> int:
+    """Where the quoted string that `text` begins with ends, or -1."""
+    escaped = False
+    for position in range(1, len(text)):
+        char = text[position]
+        if escaped:
+            escaped = False
+        elif char == "\\":
+            escaped = True
+        elif char == '"':
+            return position
+    return -1
+
+
 def unquote(text: str) -> str:
     """The content of a quoted-string, or the text itself."""
     if len(text) >= 2 and text[0] == text[-1] == '"':

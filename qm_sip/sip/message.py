@@ -142,12 +142,12 @@ class Message:
 
     @property
     def vias(self) -> tuple[Via, ...]:
-        """All hops, topmost first."""
-        return self.view("vias", lambda m: tuple(Via.parse(v) for v in m.values("via")))
+        """All hops, topmost first; an empty place in the list is an error."""
+        return self.view("vias", _parse_vias)
 
     @property
     def via(self) -> Via:
-        """The topmost hop (only this one is parsed: the rest is the business of the hops before us)."""
+        """The topmost hop; read alone, so that a broken one below cannot keep us from answering."""
         return self.view("via", lambda m: Via.parse(split_outside(m.require("via"), ",")[0]))
 
     @property
@@ -206,6 +206,12 @@ class Message:
     def __repr__(self) -> str:
         # No names, numbers or addresses: messages end up in tracebacks (invariant I10).
         return f"<{type(self).__name__} {len(self.headers)} headers, {len(self.body)} bytes>"
+
+
+def _parse_vias(message: Message) -> tuple[Via, ...]:
+    message.require("via")
+    values = (value for h in message.headers if h.key == "via" for value in split_outside(h.value, ","))
+    return tuple(Via.parse(value) for value in values)
 
 
 class Request(Message):

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from qm_sip.sip.events import Address
-from qm_sip.sip.grammar import split_outside
+from qm_sip.sip.grammar import SipParseError, split_outside
 from qm_sip.sip.message import Header, Request, Response, header
 
 # The reason phrases of RFC 3261 21, RFC 3262-3329, RFC 4412, RFC 6442, RFC 8197 ... that we send or pass on.
@@ -106,12 +106,20 @@ def reply(
     100.
     """
     copied = [h for h in request.headers if h.key in _COPIED]
-    if status > 100 and tag and request.to.tag is None:
+    if status > 100 and tag and _untagged(request):
         copied = [_tagged(h, tag) if h.key == "to" else h for h in copied]
     length = header("Content-Length", str(len(body)))
     return Response(
         status, reason or REASONS.get(status, _by_class(status)), [*copied, *headers, length], body
     )
+
+
+def _untagged(request: Request) -> bool:
+    """Whether a tag is to be added to To; a To that cannot be read goes back as it came."""
+    try:
+        return request.to.tag is None
+    except SipParseError:
+        return False
 
 
 def _tagged(to: Header, tag: str) -> Header:

@@ -246,10 +246,9 @@ class UserAgent:
             return
         try:
             marked = mark_arrival(request, source)
-            if all(marked.get(name) for name in ("from", "to", "call-id", "cseq")):
-                tag = self._core.stateless_tag(marked)
-                response = reply(marked, status, tag=tag, headers=self._core.plain_headers(()))
-                self._core.send(response.to_bytes(), reply_address(marked), local)
+            tag = self._core.stateless_tag(marked)
+            response = reply(marked, status, tag=tag, headers=self._core.plain_headers(()))
+            self._core.send(response.to_bytes(), reply_address(marked), local)
         except SipParseError:
             self._core.counts["unanswerable"] += 1
 

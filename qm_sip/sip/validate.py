@@ -26,9 +26,9 @@ def check(message: Request | Response) -> None:
 
 def check_request(request: Request) -> None:
     """400 for what is broken, 505 for another version, 416 for a target we cannot have (8.2.2.1)."""
-    _check_common(request)
     if request.version.upper() != "SIP/2.0":
         raise SipParseError("only SIP/2.0 is spoken here", 505)
+    _check_common(request)
     if request.cseq.method != request.method:
         raise SipParseError("CSeq names another method than the request line")
     _ = request.max_forwards
@@ -36,6 +36,8 @@ def check_request(request: Request) -> None:
         raise SipParseError("the Request-URI stands in angle brackets")
     if request.target.scheme not in _SCHEMES:
         raise SipParseError("the scheme of the Request-URI is not known here", 416)
+    if request.target.headers:
+        raise SipParseError("the Request-URI carries headers")  # 19.1.1
     if request.method in ("INVITE", "UPDATE"):
         _ = request.contacts, request.record_route
 
@@ -43,8 +45,8 @@ def check_request(request: Request) -> None:
 def check_response(response: Response) -> None:
     """A response that fails this is dropped."""
     _check_common(response)
-    if not response.via.branch:
-        raise SipParseError("the response carries no branch of ours")
+    if len(response.vias) != 1:
+        raise SipParseError("the response is not for us alone")  # 8.1.3.3
     if response.status < 300 and response.cseq.method == "INVITE":
         _ = response.contacts, response.record_route
 
@@ -58,4 +60,6 @@ def _check_common(message: Message) -> None:
         raise SipParseError("a header that may stand only once stands there more often")
     if not message.call_id:
         raise SipParseError("Call-ID is empty")
-    _ = message.via, message.from_, message.to, message.cseq
+    if any(via.version != "2.0" for via in message.vias):
+        raise SipParseError("a Via is not of SIP/2.0")
+    _ = message.from_, message.to, message.cseq

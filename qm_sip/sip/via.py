@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qm_sip.sip.grammar import (
     Params,
@@ -27,19 +27,20 @@ class Via:
     host: str
     port: int | None
     params: Params = ()
+    version: str = "2.0"
 
     @classmethod
     def parse(cls, text: str) -> Via:
         """`SIP / 2.0 / UDP host:port;params`, white space allowed round the slashes (25.1)."""
         head, *raw = split_outside(text, ";")
         parts = head.split("/", 2)
-        if len(parts) != 3 or parts[0].strip().upper() != "SIP" or parts[1].strip() != "2.0":
-            raise SipParseError("a Via is not of SIP/2.0")
+        if len(parts) != 3 or parts[0].strip().upper() != "SIP":
+            raise SipParseError("a Via is not of SIP")
         words = parts[2].split(None, 1)
         if len(words) != 2 or not is_token(words[0]):
             raise SipParseError("a Via has no sent-by")
         host, port = split_host_port(words[1])
-        return cls(words[0].upper(), host, port, parse_params(raw))
+        return cls(words[0].upper(), host, port, parse_params(raw), parts[1].strip())
 
     @property
     def branch(self) -> str:
@@ -57,13 +58,10 @@ class Via:
         """
         wants_rport = param(self.params, "rport") is not None
         kept = tuple(p for p in self.params if p[0].lower() not in ("rport", "received"))
-        if wants_rport:
-            return Via(
-                self.transport, self.host, self.port, (*kept, ("rport", str(port)), ("received", host))
-            )
-        if self.host.lower() == host.lower():
-            return Via(self.transport, self.host, self.port, kept)
-        return Via(self.transport, self.host, self.port, (*kept, ("received", host)))
+        marks: Params = (("rport", str(port)), ("received", host)) if wants_rport else ()
+        if not wants_rport and self.host.lower() != host.lower():
+            marks = (("received", host),)
+        return replace(self, params=(*kept, *marks))
 
     def reply_to(self) -> tuple[str, int]:
         """Where responses go (18.2.2 with RFC 3581): received and rport, else sent-by. maddr is not
@@ -77,4 +75,6 @@ class Via:
 
     def __str__(self) -> str:
         port = f":{self.port}" if self.port is not None else ""
-        return f"SIP/2.0/{self.transport} {format_host(self.host)}{port}{format_params(self.params)}"
+        return (
+            f"SIP/{self.version}/{self.transport} {format_host(self.host)}{port}{format_params(self.params)}"
+        )

@@ -1,4 +1,4 @@
-"""An imaginary network: user agents joined by wires that lose, delay, double and reorder, on a clock of its own."""
+"""An imaginary network: user agents on wires that lose, delay, double and reorder, on a clock of its own."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Weather:
 class Network:
     """Clock, wires and the user agents on them."""
 
-    def __init__(self, weather: Weather = Weather(), seed: int = 1) -> None:  # noqa: B008
+    def __init__(self, weather: Weather = Weather(), seed: int = 1) -> None:
         self.now = 0.0
         self.weather, self.rng = weather, random.Random(seed)
         self.agents: dict[Address, UserAgent] = {}

@@ -1,4 +1,4 @@
-"""Two user agents over a bad network: whatever is lost, doubled, late or out of order, every leg ends lawfully."""
+"""Two user agents over a bad network: whatever is lost, doubled or late, every leg ends lawfully."""
 
 from __future__ import annotations
 
