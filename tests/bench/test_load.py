@@ -122,8 +122,8 @@ def test_a_refusal_is_counted_under_its_status(load: LoadProgram, places: dict[s
 class Relay:
     """Two calls through a relay of this test's own, which treats some packets badly and counts what it did.
 
-    Only what flows to the agents is treated; every twentieth packet, in turn: dropped, sent twice, one byte of
-    audio changed, sent to the other call's agent.
+    Only what flows to the agents is treated, every twentieth packet; in turn: dropped, sent twice, one byte
+    of audio changed, sent to the other call's agent.
     """
 
     def __init__(self, places: dict[str, object]) -> None:

@@ -27,7 +27,7 @@ mod straight;
 mod wait;
 
 use std::error::Error;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
@@ -189,8 +189,9 @@ fn pin(cpu: Option<usize>) -> Result<(), String> {
 }
 
 fn print(report: &impl Serialize) -> Result<(), Box<dyn Error>> {
-    println!("{}", serde_json::to_string_pretty(report)?);
-    Ok(())
+    let mut text = serde_json::to_string_pretty(report)?;
+    text.push('\n');
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
 }
 
 fn nanos(seconds: f64) -> u64 {
