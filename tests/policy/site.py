@@ -27,7 +27,9 @@ def site() -> Config:
 
 
 def changed(config: Config, changes: Mapping[str, Any]) -> Config:
-    """The same settings with some values replaced, past the checks: what a slip there would still have to survive."""
+    """The same settings with some values replaced, past the checks: what a slip there would still have to
+    survive.
+    """
     for path, value in changes.items():
         head, *rest = path.split("/")
         config = replace(config, **{head: _changed(getattr(config, head), rest, value)})

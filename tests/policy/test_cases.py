@@ -1,6 +1,8 @@
-"""The cases a lawyer can read (tests/cases): each says in a sentence what must happen, on both sides of a boundary.
+"""The cases a lawyer can read (tests/cases): each says in a sentence what must happen, on both sides of a
+boundary.
 
-Folders are the expected answer: RECORD (it is recorded), LEAVE (it is not), LISTEN (live listening, always no today).
+Folders are the expected answer: RECORD (it is recorded), LEAVE (it is not), LISTEN (live listening, always no
+today).
 """
 
 from __future__ import annotations
