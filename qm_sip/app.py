@@ -2,8 +2,8 @@
 
     settings, prompts -> store, catalog, renderers -> recovery -> engine -> SIP -> control socket -> ready
 
-Each step can stop the start with one clear error. Stopping goes the other way round. What runs in between is in
-the folders; here is only who is told of what.
+Each step can stop the start with one clear error. Stopping goes the other way round. What runs in between is
+in the folders; here is only who is told of what.
 """
 
 from __future__ import annotations
@@ -58,13 +58,19 @@ RENDER_WAIT = 20.0  # seconds that renderers get when the server stops
 
 
 def serve(directory: Path, ready_file: Path | None = None) -> int:
-    """Run the server with the settings of `directory` until SIGTERM or SIGINT. Raises QmSipError if it cannot start."""
+    """Run the server with the settings of `directory` until SIGTERM or SIGINT. Raises QmSipError if it cannot
+    start.
+    """
     logging.basicConfig(
         level=os.environ.get("QM_SIP_LOG", "INFO").upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(directory, ready_file))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(directory, ready_file))
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
 
 
 async def _serve(directory: Path, ready_file: Path | None) -> int:
@@ -74,8 +80,6 @@ async def _serve(directory: Path, ready_file: Path | None) -> int:
         _say_ready(ready_file)
         await server.run()
     finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
         await server.stop()
     return 0
 
@@ -153,7 +157,9 @@ class Server:
         await self._run_engine()
 
     async def _run_engine(self) -> None:
-        """Start the engine and hand it what it must know before the first call. Raises StartError if it cannot."""
+        """Start the engine and hand it what it must know before the first call. Raises StartError if it
+        cannot.
+        """
         config, library = self.settings
         media = config.server.media
         await self.engine.start()
@@ -285,7 +291,8 @@ class Server:
 
     def _after(self) -> None:
         """Send what the calls said, and notice when the last one is over."""
-        self.endpoint.flush()
+        if self.endpoint.addresses:  # not while the engine starts: the door is closed yet
+            self.endpoint.flush()
         if not self.switchboard.calls:
             self._idle.set()
 

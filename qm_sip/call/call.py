@@ -1,11 +1,12 @@
 """One call through this program: two legs, the table of `states`, and the gate of `capture`.
 
-Every method takes an event and `now` (seconds of the monotonic clock), moves the joint state through the table, and acts
-at once on the user agent, the engine and the book, all of them plain objects. Nothing is awaited here.
+Every method takes an event and `now` (seconds of the monotonic clock), moves the joint state through the
+table, and acts at once on the user agent, the engine and the book, all of them plain objects. Nothing is
+awaited here.
 
-A call that may be recorded is *relayed*: row and sockets first, then the customer is told, then a tap is asked for. Every
-other call is *direct*. If anything on the recording side fails, the call goes on as a direct or untapped one and the
-failure is its outcome (invariant I9).
+A call that may be recorded is *relayed*: row and sockets first, then the customer is told, then a tap is
+asked for. Every other call is *direct*. If anything on the recording side fails, the call goes on as a direct
+or untapped one and the failure is its outcome (invariant I9).
 """
 
 from __future__ import annotations
@@ -193,7 +194,8 @@ class Call:
         if self.state is State.SEEKING:
             self._tone("caller", "ringback")
             return
-        # Early media goes end to end on a direct call; it proves nothing, and a relayed caller hears ringback.
+        # Early media goes end to end on a direct call; it proves nothing, and a relayed caller hears
+        # ringback.
         body = None if self.relayed else self.exchange.towards("caller", read_sdp(response))
         status = 180 if body is None and response.status == 183 else response.status
         passed = headers.of_response(response, trusted=self.way.trusted)
@@ -220,7 +222,9 @@ class Call:
             self._connect(now)
 
     def _unusable(self, response: Response, theirs: Sdp | None) -> bool:
-        """An answer that cannot be read, or, on a relayed call, not be relayed (RFC 3261 13.2.2.4: ACK, then BYE)."""
+        """An answer that cannot be read, or, on a relayed call, not be relayed (RFC 3261 13.2.2.4: ACK, then
+        BYE).
+        """
         if self.relayed:
             return theirs is None or unrecordable(theirs) is not None
         return theirs is None and bool(response.body)

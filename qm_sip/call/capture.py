@@ -2,12 +2,13 @@
 
 - `Closed`: nothing has been said to the customer yet.
 - `Telling`: a prompt is being played; the state knows which.
-- `Open`: the customer has heard it to the end; the state holds what he was told and the engine's proof. A tap may be
+- `Open`: the customer has heard it to the end; the state holds what he was told and the engine's proof. A tap
+  may be
   asked for, as often as the agent changes.
 - `Refused`: the answer is no for the rest of the call, and the state holds why.
 
-There is no flag beside them that could disagree. The engine holds the same gate once more, from what it sent itself
-(invariant I2): if Python were wrong here, it would refuse.
+There is no flag beside them that could disagree. The engine holds the same gate once more, from what it sent
+itself (invariant I2): if Python were wrong here, it would refuse.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ Gate = Closed | Telling | Open | Refused
 
 @dataclass
 class Running:
-    """A recording that was decided. `asked`: the engine was asked for its tap; `kept_from`: when it opened it."""
+    """A recording that was decided. `asked`: the engine was asked for its tap; `kept_from`: when it opened
+    it.
+    """
 
     recording: str
     decision: Decision

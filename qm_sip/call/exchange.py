@@ -1,8 +1,8 @@
 """Offers during the call: refresh, hold, resume, a new address, and going direct (RFC 3264, RFC 6337).
 
-An offer of one side is passed to the other and its answer back, hop by hop, each leg with its own o= line. Only one such
-exchange is in transit at a time; whoever offers meanwhile is told 491 and tries again (RFC 3261 section 14.2).
-Nothing that arrives by an offer can make a direct call a relayed one (I5).
+An offer of one side is passed to the other and its answer back, hop by hop, each leg with its own o= line.
+Only one such exchange is in transit at a time; whoever offers meanwhile is told 491 and tries again (RFC 3261
+section 14.2). Nothing that arrives by an offer can make a direct call a relayed one (I5).
 """
 
 from __future__ import annotations

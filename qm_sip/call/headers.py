@@ -1,8 +1,9 @@
 """Which headers cross from one leg to the other.
 
-Everything a peer sends is forgotten unless it stands here. Identity (RFC 3325), Diversion (RFC 5806) and the configured
-X- headers cross only between peers that are trusted: they would tell a carrier about our people, or let a
-stranger name a line. Reason (RFC 3326) crosses always, so that a phone learns that somebody else took the call.
+Everything a peer sends is forgotten unless it stands here. Identity (RFC 3325), Diversion (RFC 5806) and the
+configured X- headers cross only between peers that are trusted: they would tell a carrier about our people,
+or let a stranger name a line. Reason (RFC 3326) crosses always, so that a phone learns that somebody else
+took the call.
 """
 
 from __future__ import annotations

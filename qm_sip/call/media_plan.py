@@ -1,8 +1,8 @@
 """Where the audio of a call goes: through the engine, or from one party straight to the other.
 
-A plan turns what one leg describes into what the other leg is told. `Direct` hands a description over unchanged but for
-its o= line: no socket is opened here (people.md section 1, rules 2 and 5). `Relay` names our own sockets, keeps the
-codecs that can be recorded, and tells the engine where each peer is.
+A plan turns what one leg describes into what the other leg is told. `Direct` hands a description over
+unchanged but for its o= line: no socket is opened here (people.md section 1, rules 2 and 5). `Relay` names
+our own sockets, keeps the codecs that can be recorded, and tells the engine where each peer is.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The recording side of a relayed call: telling the customer, asking for taps, and what becomes of them.
 
-Everything here can fail without the call noticing (invariant I9): a failure is a span, a reason and a log line.
+Everything here can fail without the call noticing (invariant I9): a failure is a span, a reason and a log
+line.
 """
 
 from __future__ import annotations

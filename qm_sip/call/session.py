@@ -1,8 +1,8 @@
 """The SDP side of one leg: what it said, what we said, and an o= line that is ours alone.
 
-The o= line of a leg keeps one session id for the leg's life and its version grows by one when, and only when, the
-description changes (RFC 3264 section 8), whoever's media it describes at the moment. So a call that goes from
-relayed to direct looks to each side like one session whose address changed.
+The o= line of a leg keeps one session id for the leg's life and its version grows by one when, and only when,
+the description changes (RFC 3264 section 8), whoever's media it describes at the moment. So a call that goes
+from relayed to direct looks to each side like one session whose address changed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class LegSession:
 
     @property
     def voices(self) -> tuple[str, ...]:
-        """The voices to offer elsewhere so that nothing needs transcoding: the one agreed here, both if none is."""
+        """The voices to offer elsewhere so that nothing needs transcoding: the one agreed here, both if none
+        is.
+        """
         agreed = [codec.name for codec in codecs(Sdp.parse(self.said))] if self.said else []
         return tuple(name for name in agreed if name in VOICES)[:1] or VOICES
 

@@ -1,8 +1,9 @@
 """The joint state of a call's two legs, as one table.
 
-A back-to-back user agent has two dialogs, and most trouble with such agents is a pair of states nobody thought of: the
-caller gone while the callee is being cancelled, an answer that crosses it, a prompt that ends after a hang-up. So
-there are not two state machines here that watch each other, but one, whose states are the pairs that can be:
+A back-to-back user agent has two dialogs, and most trouble with such agents is a pair of states nobody
+thought of: the caller gone while the callee is being cancelled, an answer that crosses it, a prompt that ends
+after a hang-up. So there are not two state machines here that watch each other, but one, whose states are the
+pairs that can be:
 
 | state     | caller (we are UAS)      | callee (we are UAC)     | what is going on                                   |
 |-----------|--------------------------|-------------------------|----------------------------------------------------|
@@ -18,10 +19,11 @@ there are not two state machines here that watch each other, but one, whose stat
 | CLOSING   | ended                    | ended                   | media and journals are being closed                |
 | OVER      | –                        | –                       | the outcome stands in the catalog                  |
 
-Three rules follow from the table and are tested against it (`tests/call/test_states.py`): audio passes between the legs
-only in TALKING (or end to end, directly); a prompt plays only in GREETING and TELLING; and from every state a hang-up
-of either side leads to CLOSING, by way of CANCELLED if the callee has not answered yet. An event that the table does
-not name for a state is late news from a leg that has moved on: it changes nothing, and `step` says so.
+Three rules follow from the table and are tested against it (`tests/call/test_states.py`): audio passes
+between the legs only in TALKING (or end to end, directly); a prompt plays only in GREETING and TELLING; and
+from every state a hang-up of either side leads to CLOSING, by way of CANCELLED if the callee has not answered
+yet. An event that the table does not name for a state is late news from a leg that has moved on: it changes
+nothing, and `step` says so.
 
 RFC 3261 sections 13-15 give what each leg may do; which of them is the customer does not matter here.
 """

@@ -1,7 +1,7 @@
 """The switchboard: who is calling, where it goes, and which call an event belongs to. A plain object.
 
-A call begins here: its peer, its route, its facts (`qm_sip.policy`), whether it may be recorded once the customer has been
-told, and by which prompt. From then on the switchboard only hands each event to its call.
+A call begins here: its peer, its route, its facts (`qm_sip.policy`), whether it may be recorded once the
+customer has been told, and by which prompt. From then on the switchboard only hands each event to its call.
 """
 
 from __future__ import annotations

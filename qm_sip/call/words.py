@@ -1,7 +1,7 @@
 """What a call asks to be written down: one small value for each thing the catalog must know.
 
-The call does not know where these go. A confidential or emergency call hands them to nobody (`book.Blank`), so
-no row, ledger line or log can name it (invariant I8).
+The call does not know where these go. A confidential or emergency call hands them to nobody (`book.Blank`),
+so no row, ledger line or log can name it (invariant I8).
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class NoteParty:
 
 @dataclass(frozen=True)
 class OpenRecording:
-    """A recording is decided, of one agent and one class (3B.1). Answered by `RecordingOpened` once that is durable,
-    which is before the engine is asked for a tap: no sample is kept before it stands fixed why (I3).
+    """A recording is decided, of one agent and one class (3B.1). Answered by `RecordingOpened` once that is
+    durable, which is before the engine is asked for a tap: no sample is kept before it stands fixed why (I3).
     """
 
     call: CallId
@@ -66,7 +66,9 @@ class CloseRecording:
 
 @dataclass(frozen=True)
 class LoseRecording:
-    """No more can be kept, in the middle of it; what was kept so far is rendered, and the loss is an outcome (I9)."""
+    """No more can be kept, in the middle of it; what was kept so far is rendered, and the loss is an outcome
+    (I9).
+    """
 
     call: CallId
     recording: str

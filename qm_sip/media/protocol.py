@@ -1,9 +1,9 @@
 """The two word lists between Python and the media engine: what to do, and what happened.
 
 One message is one JSON object in one packet of a Unix SOCK_SEQPACKET socket; `do` or `event` names it.
-Ids come from Python, commands are idempotent by id, and every command about a call names it. Times are integer
-nanoseconds of CLOCK_MONOTONIC (`*_ns`). The Rust side of this page is `rust/qm-media/src/protocol.rs`;
-`tests/media/test_protocol.py` holds the two against each other.
+Ids come from Python, commands are idempotent by id, and every command about a call names it. Times are
+integer nanoseconds of CLOCK_MONOTONIC (`*_ns`). The Rust side of this page is
+`rust/qm-media/src/protocol.rs`; `tests/media/test_protocol.py` holds the two against each other.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Configure(Command):
 
 @dataclass(frozen=True)
 class LoadPrompt(Command):
-    """Make a prompt known. The engine reads the WAV (8 kHz, mono, 16 bit) and refuses it if its SHA-256 differs."""
+    """Make a prompt known: a WAV (8 kHz, mono, 16 bit), refused if its SHA-256 differs."""
 
     do = "load_prompt"
     prompt: str  # hex SHA-256 of the WAV file
@@ -87,10 +87,12 @@ class OpenLeg(Command):
 
 @dataclass(frozen=True)
 class SetRemote(Command):
-    """What the leg's own dialog announced. Replaces what was said before; `direction` is ours towards that leg.
+    """What the leg's own dialog announced. Replaces what was said before; `direction` is ours towards the
+    leg.
 
-    Packets are accepted only from `address` (any port until the first packet, then that port: strict lock), or, with
-    `symmetric`, from the first source whose packets arrive validly, then locked until the next SetRemote.
+    Packets are accepted only from `address` (any port until the first packet, then that port: strict lock),
+    or, with `symmetric`, from the first source whose packets arrive validly, then locked until the next
+    SetRemote.
     """
 
     do = "set_remote"
@@ -108,7 +110,7 @@ class SetRemote(Command):
 
 @dataclass(frozen=True)
 class Bridge(Command):
-    """Pass packets between the legs (`on`), or not. Not bridged, each leg hears silence, ringback or a prompt."""
+    """Pass packets between the legs (`on`), or not: then each leg hears silence, ringback or a prompt."""
 
     do = "bridge"
     call: str
@@ -271,7 +273,7 @@ class LegOpened(Event):
 
 @dataclass(frozen=True)
 class PromptFinished(Event):
-    """The last packet of the prompt has been sent to that leg: the proof, bound to run, leg, address, hash, uses."""
+    """The prompt's last packet has been sent to that leg: the proof, bound to run, leg, address, hash, uses."""
 
     event = "prompt_finished"
     call: str
@@ -294,7 +296,7 @@ class PromptFailed(Event):
     call: str
     leg: LegName
     play: str
-    reason: str  # stopped | hung-up | refused | icmp | unknown-prompt | not-of-this-line
+    reason: str  # stopped | hung-up | refused | icmp | voided | unknown-prompt | not-of-this-line
 
 
 @dataclass(frozen=True)
@@ -311,7 +313,9 @@ class TapRefused(Event):
     event = "tap_refused"
     call: str
     tap: str
-    reason: str  # not-told | use-not-told | purpose-not-told | proof-void | no-recipients | journal-failed | no-lease | ...
+    # not-told | use-not-told | purpose-not-told | proof-void | prompt-not-of-line | no-purpose |
+    # no-recipients | no-lease | hold | journal-failed | closed (the id was used) | bad-id
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -326,7 +330,9 @@ class TapPaused(Event):
 
 @dataclass(frozen=True)
 class TapClosed(Event):
-    """The journal is closed and synced. `packets` per channel; `first_ns`/`last_ns` of what was kept (0 if none)."""
+    """The journal is closed and synced. `packets` per channel; `first_ns`/`last_ns` of what was kept (else
+    0).
+    """
 
     event = "tap_closed"
     call: str
@@ -394,7 +400,9 @@ class StatsReport(Event):
 
 @dataclass(frozen=True)
 class CommandFailed(Event):
-    """A command could not be carried out: unknown call, no port left, malformed. A port failure names the leg."""
+    """A command could not be carried out: unknown call, no port left, malformed. A port failure names its
+    leg.
+    """
 
     event = "command_failed"
     do: str

@@ -1,7 +1,7 @@
 """The keeper: turns what calls say into rows of the catalog and work for the renderers.
 
-Calls speak in monotonic seconds; the catalog keeps wall time in UTC, read once at the start as a pair with the monotonic
-clock, so that a step of the wall clock cannot bend a call.
+Calls speak in monotonic seconds; the catalog keeps wall time in UTC, read once at the start as a pair
+with the monotonic clock, so that a step of the wall clock cannot bend a call.
 """
 
 from __future__ import annotations
