@@ -1,7 +1,7 @@
 """The catalog: what is known of every call and recording, in SQLite, with who-and-when sealed.
 
-Every change goes through one writer thread and is a Future that is done when the change is durable. Reading is done
-on a connection of its own and returns plain data. The tables are drawn in `schema.py`.
+Every change goes through one writer thread and is a Future that is done when the change is durable.
+Reading is done on a connection of its own and returns plain data. The tables are drawn in `schema.py`.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Catalog(Reading):
         )
 
     def add_party(self, call: CallId, row: PartyRow) -> Future[None]:
-        """Enter a party that joined, or anew what is now known of one; what it is told is entered by itself."""
+        """Enter a party that joined, or anew what is now known of one; not what it was told."""
         return self.submit(lambda db: self._insert_party(db, call, row))
 
     def _insert_party(self, db: Connection, call: CallId, row: PartyRow) -> None:
@@ -172,7 +172,7 @@ class Catalog(Reading):
         return self.submit(lambda db: _run_insert(db, "objections", row))
 
     def set_private(self, call: CallId, since_ms: int, cut_ms: int) -> Future[None]:
-        """Enter that the agent made the call private: since when on its axis, and how far that reached back."""
+        """Enter that the agent made the call private: since when, and how far that reached back."""
         columns = {"private_since_ms": since_ms, "private_cut_ms": cut_ms}
         return self.submit(lambda db: _update(db, "calls", call, columns))
 
@@ -203,7 +203,7 @@ class Catalog(Reading):
     def finish_call(
         self, call: CallId, ended: datetime | None, spans: Sequence[Span], reasons: Sequence[Reason] = ()
     ) -> Future[Outcome]:
-        """End a call. Its outcome follows from its spans, which must add up (I8). `ended` is None if unknown."""
+        """End a call. Its outcome follows from its spans, which must add up (I8)."""
         if not book.add_up(spans):
             raise BrokenInvariant("the spans of a call do not add up to its length (I8)")
         outcome, decisive = book.outcome(spans), book.heaviest(spans)
@@ -229,8 +229,8 @@ class Catalog(Reading):
         return self.submit(lambda db: _count_confidential(db, day))
 
     def forget_confidential(self, call: CallId, day: date) -> Future[None]:
-        """A call turned out to be confidential: forget that it was here, and count it. Its audio is not ours to
-        forget: put a tomb beside its journals first."""
+        """A call turned out to be confidential: forget that it was here, and count it. Its audio is not
+        ours to forget: put a tomb beside its journals first."""
 
         def change(db: Connection) -> None:
             owned = "recording in (select id from recordings where call = ?)"
@@ -307,7 +307,7 @@ class Catalog(Reading):
         return self.submit(change)
 
     def rendered(self, result: RenderResult) -> Future[None]:
-        """The sealed file is on the disk. Once this Future is done the journal may be destroyed, not before."""
+        """The sealed file is on the disk. Only once this Future is done may the journal be destroyed."""
         columns = {
             "file": result.output,
             "bytes": result.bytes,

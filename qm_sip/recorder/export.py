@@ -1,7 +1,8 @@
 """Opening what was sealed: with an age identity, on a machine and in a process of its holder.
 
-The server cannot do this (I6); these functions run in the command line, after `permit` said yes and the use was
-entered. What they return is plaintext in memory; what the caller does with it is the use that was permitted.
+The server cannot do this (I6); these functions run in the command line, after `permit` said yes and the
+use was entered. What they return is plaintext in memory; what the caller does with it is the use that
+was permitted.
 """
 
 from __future__ import annotations

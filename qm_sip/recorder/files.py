@@ -1,6 +1,7 @@
 """Where recordings lie, and how a file is written so that it is whole or not there.
 
-    <directory>/journals/<id>.qmj     a running recording, or one that waits to be rendered; <id>.tomb beside it = destroy
+    <directory>/journals/<id>.qmj     a running recording, or one that waits to be rendered
+    <directory>/journals/<id>.tomb    destroy it, before anything else
     <directory>/recordings/<id>.<try>.flac.age    rendered and sealed; the catalog names the one that counts
     <directory>/recordings/<id>.qmj   a journal whose key died with the power: it is the sealed recording
     <directory>/quarantine/<id>.qmj   three renderers failed on it; only its recipients can open it
@@ -26,7 +27,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 def write_synced(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file that is there whole or not at all, whatever happens meanwhile, and survives a power cut."""
+    """Write a file that is there whole or not at all, and survives a power cut."""
     part = path.with_name(path.name + PART)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         file.write(data)

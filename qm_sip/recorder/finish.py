@@ -2,8 +2,9 @@
 
     render (file synced)  ->  catalog entry (durable)  ->  journal key destroyed  ->  journal destroyed
 
-Until the catalog entry stands, the journal is the recording and everything else can be thrown away and done again;
-from then on the sealed file is, and the journal is only still there. `recovery.py` picks up wherever this ended.
+Until the catalog entry stands, the journal is the recording and everything else can be thrown away and
+done again; from then on the sealed file is, and the journal is only still there. `recovery.py` picks up
+wherever this ended.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import logging
 from qm_sip.recorder.catalog import Catalog
 from qm_sip.recorder.files import Store
 from qm_sip.recorder.jobs import RenderJob
-from qm_sip.recorder.pool import PoolStopped, RendererPool, RenderFailed, StorageTrouble
+from qm_sip.recorder.pool import FINAL, PoolStopped, RendererPool, RenderFailed, StorageTrouble
 from qm_sip.recorder.rows import Recording, State
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ RETRY_FIRST, RETRY_MOST = 5.0, 300.0  # seconds between tries while the disk has
 
 
 class Finisher:
-    """Finishes recordings, in the background if asked to. What it has not done when it stops, recovery does."""
+    """Finishes recordings, in the background if asked to; what it leaves, recovery does."""
 
     def __init__(self, catalog: Catalog, store: Store, pool: RendererPool) -> None:
         self._catalog, self._store, self._pool = catalog, store, pool
@@ -48,7 +49,7 @@ class Finisher:
             log.error("recording %s could not be finished", recording, exc_info=task.exception())
 
     async def finish(self, recording: str) -> State | None:
-        """Finish one recording, waiting for room on the disk if need be. Returns its state, None if left undone."""
+        """Finish one recording, waiting for room on the disk; its state, or None if it was left undone."""
         delay = RETRY_FIRST
         while True:
             try:
@@ -92,14 +93,20 @@ class Finisher:
         return State.SEALED
 
     async def _give_up(self, recording: str, problem: RenderFailed) -> State:
-        """Nothing was kept: failed. Or nobody can render it: set it aside, first in the catalog, then on disk."""
-        if problem.code == "empty":
-            await asyncio.wrap_future(self._catalog.failed(recording, "nothing-kept"))
-            await asyncio.to_thread(self._store.destroy_journal, recording)
+        """Settle what cannot be rendered: first in the catalog, then on the disk."""
+        catalog, store = self._catalog, self._store
+        if problem.code == "missing" and store.journal(recording).exists():  # its key died with the power
+            await asyncio.wrap_future(catalog.sealed_journal(recording))
+            await asyncio.to_thread(store.keep_as_sealed, recording)
+            return State.SEALED_JOURNAL
+        if problem.code in FINAL:
+            reason = "nothing-kept" if problem.code == "empty" else "journal-missing"
+            await asyncio.wrap_future(catalog.failed(recording, reason))
+            await asyncio.to_thread(store.destroy_journal, recording)
             return State.FAILED
         log.error("recording %s is quarantined: %s", recording, problem)
-        await asyncio.wrap_future(self._catalog.quarantined(recording, f"render-{problem.code}"))
-        await asyncio.to_thread(self._store.set_aside, recording)
+        await asyncio.wrap_future(catalog.quarantined(recording, f"render-{problem.code}"))
+        await asyncio.to_thread(store.set_aside, recording)
         return State.QUARANTINED
 
     async def destroy(self, recording: str) -> State:

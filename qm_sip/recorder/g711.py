@@ -1,6 +1,7 @@
 """G.711 decoding by table, bit-exact: ITU-T G.711 (11/88), tables 1a (A-law) and 2a (µ-law).
 
-Values are the uniform codes of the tables scaled to 16 bits: A-law is 13 bits (times 8), µ-law 14 bits (times 4).
+Values are the uniform codes of the tables scaled to 16 bits: A-law is 13 bits (times 8), µ-law 14 bits
+(times 4).
 """
 
 from __future__ import annotations

@@ -2,15 +2,15 @@
 
 A journal is the only witness of a recording until it is rendered, so reading it obeys three rules:
 
-- whatever is whole is used, whatever is torn is where it ends: a crash leaves a journal that is complete up to
-  its last whole chunk (I7);
+- whatever is whole is used, whatever is torn is where it ends: a crash leaves a journal that is complete
+  up to its last whole chunk (I7);
 - a `Cut` is obeyed before anything else looks at a packet (I7), wherever in the file it stands;
 - nothing that arrived before `kept_from` is used, even if it should be there (I2).
 
-Layout, all little endian: `QMJ1\\n`; u32 length and the envelope, JSON in clear; then chunks of u32 ciphertext
-length, u64 index, ciphertext. ChaCha20-Poly1305 (RFC 8439), nonce = four zero bytes and the index, additional
-data = recording id and the index; so a chunk can neither be moved, repeated nor taken to another recording.
-Chunk 0 holds the header, later chunks hold records.
+Layout, all little endian: `QMJ1\\n`; u32 length and the envelope, JSON in clear; then chunks of u32
+ciphertext length, u64 index, ciphertext. ChaCha20-Poly1305 (RFC 8439), nonce = four zero bytes and the
+index, additional data = recording id and the index; so a chunk can neither be moved, repeated nor taken
+to another recording. Chunk 0 holds the header, later chunks hold records.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ class JournalError(QmSipError):
     """This file is not a journal that can be read with this key."""
 
 
+class JournalMissing(JournalError):
+    """The journal or its key is not where it should be."""
+
+
 class JournalEmpty(JournalError):
     """The journal ends before its first whole chunk: nothing was ever kept in it."""
 
@@ -64,7 +68,7 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Header:
-    """What was fixed before the first sample (I3). `given` is what the call handed to the engine, as it was."""
+    """What was fixed before the first sample (I3); `given` is as the call handed it to the engine."""
 
     given: Mapping[str, Any]
     opened_ns: int
@@ -75,7 +79,7 @@ class Header:
 
 
 class Packet(NamedTuple):
-    """One RTP packet as it arrived. `law` is the codec in force when it came: "PCMA", "PCMU" or another name."""
+    """One RTP packet as it arrived; `law` is the codec in force when it came ("PCMA", "PCMU", other)."""
 
     channel: int
     sequence: int
@@ -177,7 +181,7 @@ def chunk_seal(recording: str, index: int) -> tuple[bytes, bytes]:
 
 
 def _chunks(data: bytes, start: int, recording: str, key: bytes) -> Iterator[tuple[bytes, int]]:
-    """Yield (plaintext, where it ended) of every whole chunk; stop at the first that is torn or not in its place."""
+    """Yield (plaintext, where it ended) of each chunk, up to the first torn or out of its place."""
     cipher, place, expected = ChaCha20Poly1305(key), start, 0
     while place + _CHUNK.size <= len(data):
         length, index = _CHUNK.unpack_from(data, place)
@@ -293,7 +297,7 @@ def _read_rare(kind: int, body: bytes, found: _Found) -> bool:
 
 
 def _obey_cuts(envelope: Envelope, header: Header, found: _Found, torn: int) -> Journal:
-    """Drop what lies in a cut or came too early, before anything else sees it, and settle where the journal ends."""
+    """Drop what was cut or came too early, before anything else sees it; settle where it ends."""
     in_time = [packet for packet in found.packets if packet.arrival_ns >= header.kept_from_ns]
     last = max((packet.arrival_ns for packet in in_time), default=header.kept_from_ns)
     end_ns, ended = found.end if found.end is not None else (last, None)

@@ -1,8 +1,9 @@
 """Keys: making age identities for the holders of each purpose, and the host's own catalog key.
 
-The recorder keeps *recipients* only: with them it can seal, and never open (I6). The identities that open belong to
-those who may listen for a purpose, on another machine. The host key opens one thing, the who-and-when columns of
-the catalog, and lies outside the data directory so that a copy of the data is not a copy of the key.
+The recorder keeps *recipients* only: with them it can seal, and never open (I6). The identities that
+open belong to those who may listen for a purpose, on another machine. The host key opens one thing, the
+who-and-when columns of the catalog, and lies outside the data directory so that a copy of the data is
+not a copy of the key.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class NewKey:
 
 
 def generate(directory: Path, purposes: Iterable[str]) -> list[NewKey]:
-    """Make one age identity per purpose, in files only the owner can read. An existing file is never overwritten."""
+    """Make one age identity per purpose, in files only the owner can read, never over an existing one."""
     import pyrage  # holds the GIL: only the command line comes here
 
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -79,7 +80,7 @@ def create_host_key(path: Path) -> bytes:
 
 
 def load_host_key(path: Path, *, create: bool = False) -> bytes:
-    """Read the catalog's host key. Raises StartError if it is missing, of the wrong size, or open to others."""
+    """Read the catalog's host key, or raise StartError: missing, of the wrong size, open to others."""
     if create and not path.exists():
         return create_host_key(path)
     try:

@@ -1,7 +1,9 @@
-"""May this person use this recording for this purpose? Asked, and entered in `uses`, before anything is shown.
+"""May this person use this recording for this purpose? Asked, and entered in `uses`, before anything is
+shown.
 
-Default is no. Everything that stands against it is a reason, not only the first, so that one look is enough to mend
-a grant. An agent may always inspect the recordings made of him (WP-23): that needs no grant, only that it is he.
+Default is no. Everything that stands against it is a reason, not only the first, so that one look is
+enough to mend a grant. An agent may always inspect the recordings made of him (WP-23): that needs no
+grant, only that it is he.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A small pool of renderers: exec'ed processes that are kept, watched, and replaced when they die.
 
-A renderer that dies, hangs or fails takes one try of its job with it, never the server. After three tries the job is
-given up, and the caller puts the journal into quarantine. A disk that cannot be written to is nobody's fault: it is
-reported as such and does not count as a verdict on the journal.
+A renderer that dies, hangs or fails takes one try of its job with it, never the server. After three
+tries the job is given up, and the caller puts the journal into quarantine. A disk that cannot be written
+to is nobody's fault: it is reported as such and does not count as a verdict on the journal.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from qm_sip.recorder.jobs import RenderJob, RenderResult
 
 TRIES = 3
 COMMAND = (sys.executable, "-m", "qm_sip.recorder.renderer")
+FINAL = ("empty", "missing")  # trying again cannot change these
 LINE_MOST = 1 << 22
 
 
 class RenderFailed(QmSipError):
-    """A job was given up. `code`: empty (nothing was kept), journal, bug, died, or hung."""
+    """A job was given up. `code`: empty (nothing was kept), missing, journal, bug, died, or hung."""
 
     def __init__(self, code: str, text: str) -> None:
         self.code = code
@@ -119,7 +120,7 @@ class RendererPool:
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
     async def render(self, job: RenderJob) -> RenderResult:
-        """Render one journal. Raises RenderFailed, StorageTrouble or PoolStopped; cancelling kills its renderer."""
+        """Render one journal, or raise RenderFailed, StorageTrouble, PoolStopped. Cancelling kills."""
         if self._stopped:
             raise PoolStopped("the renderers are stopped")
         task = asyncio.create_task(self._render(job))
@@ -146,7 +147,7 @@ class RendererPool:
                 if answer.get("ok") is True:
                     return RenderResult.from_json(answer)
                 problem = _problem(answer)
-                if problem.code == "empty":
+                if problem.code in FINAL:
                     break
             raise problem
         finally:

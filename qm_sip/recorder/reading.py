@@ -54,7 +54,7 @@ class Reading:
         return self._rows("select state, from_ms, to_ms, reason from spans where call = ? order by seq", call)
 
     def ledger(self) -> dict[str, Any]:
-        """One line per call and one outcome; sums that add up; confidential calls only as a count per day (I8)."""
+        """One line and outcome per call; sums that add up; of confidential calls a count per day (I8)."""
         lines = self._rows("select * from ledger")
         sums = """select outcome, count(*) as calls, sum(length_ms) as length_ms from calls
                   where state = 'ended' group by outcome order by outcome"""
@@ -119,7 +119,7 @@ class Reading:
         return [_parsed(row, "reasons") for row in self._opened("uses", "recording", rows)]
 
     def explain(self, call: str) -> Row | None:
-        """All that is known of one call, in the order in which it came about; None if there is no such call."""
+        """All that is known of one call, in the order in which it came about; None if unknown."""
         found = self._rows("select * from calls where id = ?", call)
         if not found:
             return None

@@ -1,7 +1,8 @@
 """At the start: bring whatever the last run left to its end. Doing it twice does no more than doing it once.
 
-Order matters. Tombs come before everything (what was destroyed stays destroyed, I7). Then what killed renderers left
-half written goes. Then every journal is settled by what its catalog row says and whether its key is still there:
+Order matters. Tombs come before everything (what was destroyed stays destroyed, I7). Then what killed
+renderers left half written goes. Then every journal is settled by what its catalog row says and whether
+its key is still there:
 
     row             key     what happens
     open, closed    there   rendered like any other
@@ -109,7 +110,7 @@ async def _without_journal(recording: str, catalog: Catalog, store: Store) -> st
 
 
 async def _end_call(call: CallId, catalog: Catalog) -> None:
-    """A call of a run that died: the spans it had entered stand, from there on it failed, for how long nobody knows."""
+    """A call of a dead run: the spans it had entered stand; from there it failed, nobody knows how long."""
     known = [
         Span(SpanState(row["state"]), row["from_ms"], row["to_ms"], row["reason"])
         for row in catalog.spans(call)

@@ -1,10 +1,12 @@
-"""From a journal to the final file: one FLAC in memory, tagged, hashed, and sealed before a byte of it is written.
+"""From a journal to the final file: one FLAC in memory, sealed before a byte of it is written.
 
-The FLAC lives in this process's memory only (I6). It is encrypted with age (C2SP age.md) to an identity made for
-this one recording; that identity is wrapped once per purpose, to the recipients of that purpose, and kept in rows of
-its own: a purpose ends when its row goes, and nothing of it needs rewriting.
+The FLAC lives in this process's memory only (I6). It is encrypted with age (C2SP age.md) to an identity
+made for this one recording; that identity is wrapped once per purpose, to the recipients of that
+purpose, and kept in rows of its own: a purpose ends when its row goes, and nothing of it needs
+rewriting.
 
-This module needs pyrage, which holds the GIL: import it in the renderer and the command line, never in the server.
+This module needs pyrage, which holds the GIL: import it in the renderer and the command line, never in
+the server.
 """
 
 from __future__ import annotations

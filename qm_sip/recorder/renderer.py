@@ -1,7 +1,9 @@
-"""A renderer: `python -m qm_sip.recorder.renderer`, a long-lived process of low priority that renders journals.
+"""A renderer: `python -m qm_sip.recorder.renderer`, a long-lived process of low priority that renders
+journals.
 
-One JSON line in is one job, one JSON line out its result; the end of standard input is the end of the process.
-It gets paths, never keys, on its pipe. Plaintext lives in its memory only; it leaves no core dump (I6).
+One JSON line in is one job, one JSON line out its result; the end of standard input is the end of the
+process. It gets paths, never keys, on its pipe. Plaintext lives in its memory only; it leaves no core
+dump (I6).
 """
 
 from __future__ import annotations
@@ -17,7 +19,14 @@ from typing import Any, TextIO
 
 from qm_sip.recorder.files import write_synced
 from qm_sip.recorder.jobs import RenderJob, RenderResult
-from qm_sip.recorder.journal import JournalEmpty, JournalError, read_journal, read_key
+from qm_sip.recorder.journal import (
+    Journal,
+    JournalEmpty,
+    JournalError,
+    JournalMissing,
+    read_journal,
+    read_key,
+)
 from qm_sip.recorder.render import Rendered, Sealed, render, seal
 from qm_sip.recorder.timeline import RATE
 
@@ -25,7 +34,7 @@ NICENESS = 10
 
 
 def main() -> None:
-    """Become a renderer: humble, silent about what it knows, deaf to Ctrl-C (the server decides when it ends)."""
+    """Become a renderer: humble, silent about what it knows, deaf to Ctrl-C (the server ends it)."""
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -46,6 +55,8 @@ def answer(line: str) -> dict[str, Any]:
         return do_job(RenderJob.from_json(json.loads(line))).to_json()
     except JournalEmpty as error:
         return {"ok": False, "error": "empty", "text": str(error)}
+    except JournalMissing as error:
+        return {"ok": False, "error": "missing", "text": str(error)}
     except JournalError as error:
         return {"ok": False, "error": "journal", "text": str(error)}
     except OSError as error:
@@ -57,13 +68,20 @@ def answer(line: str) -> dict[str, Any]:
 def do_job(job: RenderJob) -> RenderResult:
     """Open, render, seal, write."""
     began = time.process_time()
-    journal = read_journal(job.journal.read_bytes(), read_key(job.key))
+    journal = _open(job)
     if journal.envelope.recording != job.recording:
         raise JournalError("the journal is of another recording")
     rendered = render(journal)
     sealed = seal(rendered.flac, job.recipients)
     write_synced(job.output, sealed.ciphertext)
     return _result(job, rendered, sealed, time.process_time() - began)
+
+
+def _open(job: RenderJob) -> Journal:
+    try:
+        return read_journal(job.journal.read_bytes(), read_key(job.key))
+    except FileNotFoundError:
+        raise JournalMissing("the journal or its key is not there") from None
 
 
 def _result(job: RenderJob, rendered: Rendered, sealed: Sealed, cpu: float) -> RenderResult:

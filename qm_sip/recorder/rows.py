@@ -43,7 +43,7 @@ class PartyRow:
 
 @dataclass(frozen=True)
 class CallRow:
-    """A call as it begins. `parties` may be left out: then those of the facts stand, with nothing more known."""
+    """A call as it begins. Without `parties` those of the facts stand, with nothing more known."""
 
     facts: CallFacts
     run: str

@@ -1,7 +1,8 @@
 """The catalog's tables, drawn where they are made; each migration is one named function in one transaction.
 
-Who and when never stands in clear (I6): every row that has any keeps it in one column, `sealed`, encrypted with the
-host key. Times in clear are milliseconds from the call's own start. What the sealed columns hold:
+Who and when never stands in clear (I6): every row that has any keeps it in one column, `sealed`,
+encrypted with the host key. Times in clear are milliseconds from the call's own start. What the sealed
+columns hold:
 
     calls        started, ended, zone, line, controller, client, campaign, queue, session_id, linkedid
     parties      address, person, device, manager, mandated_by, joined, left
@@ -150,7 +151,7 @@ def decisions_and_spans(db: Database) -> None:
 
 @migrations()
 def recordings_and_keys(db: Database) -> None:
-    """Recordings of a call, one per agent and class; per purpose its ground, its clock and its wrapped key."""
+    """Recordings, one per agent and class; per purpose its ground, its clock, its wrapped key."""
     _table(
         db,
         "recordings",
@@ -214,7 +215,7 @@ def recordings_and_keys(db: Database) -> None:
 
 @migrations()
 def uses_counts_and_ledger(db: Database) -> None:
-    """Who played what, how many confidential calls there were, and the ledger: one line per call, one outcome."""
+    """Who used what, the count of confidential calls, and the ledger: one line and outcome per call."""
     _table(
         db,
         "uses",

@@ -1,8 +1,9 @@
 """Keeping book of a call's spans: stretches in one state, which add up to the call's length (I8). Pure.
 
-A call is told what happens to it as changes: "from this instant on, the state is X". A change may be dated back
-(the private part began before the finger reached the key): then it replaces what was said of that time and after.
-The one outcome of a call is that of its heaviest span; the order of weights stands in `WEIGHT`.
+A call is told what happens to it as changes: "from this instant on, the state is X". A change may be
+dated back (the private part began before the finger reached the key): then it replaces what was said of
+that time and after. The one outcome of a call is that of its heaviest span; the order of weights stands
+in `WEIGHT`.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ class Span:
         return self.to_ms - self.from_ms
 
 
-# From heavy to light. A failure is never hidden by anything (I9); what was recorded is never hidden by what was
-# not; then what somebody refused or was refused, then what was left alone, then what merely had not happened yet.
+# From heavy to light. A failure is never hidden by anything (I9); what was recorded is never hidden by
+# what was not; then what somebody refused or was refused, then what was left alone, then what merely had
+# not happened yet.
 WEIGHT = (
     SpanState.FAILED,
     SpanState.RECORDED,
@@ -87,9 +89,10 @@ class SpanBook:
 
 
 def spans_of(changes: Sequence[Change], until: float) -> tuple[Span, ...]:
-    """Turn changes, in the order they were made, into spans that add up exactly to the time from the first to `until`.
+    """Turn changes, in the order they were made, into spans that add up to the call's length.
 
-    Equal neighbours are one span. A call that took no time has one span of no length, so that it has an outcome.
+    Equal neighbours are one span. A call that took no time has one span of no length, so that it has an
+    outcome.
     """
     if not changes:
         raise BrokenInvariant("a call without a state has no spans")

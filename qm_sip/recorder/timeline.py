@@ -1,20 +1,22 @@
 """Every packet finds its place on one time axis.
 
-The axis is the recording's own: sample 0 is the instant from which the engine kept audio, one sample is 125 µs of
-the engine's monotonic clock. Both channels lie on it, so a word and its answer stand as far apart as they were.
+The axis is the recording's own: sample 0 is the instant from which the engine kept audio, one sample is
+125 µs of the engine's monotonic clock. Both channels lie on it, so a word and its answer stand as far
+apart as they were.
 
-A sender's RTP timestamp (RFC 3550, 5.1) says how its packets lie relative to each other, to the sample; the arrival
-clock says where they lie on our axis, but with the network's jitter on top. So a stretch of packets is laid by its
-timestamps, and *anchored* where its fastest packets arrived: the least of (arrival - timestamp) over the next
-`WINDOW` packets. A stretch ends where the timestamp jumps (`_jumps`), and is anchored anew where that stops being
-true by more than `SLACK`:
+A sender's RTP timestamp (RFC 3550, 5.1) says how its packets lie relative to each other, to the sample;
+the arrival clock says where they lie on our axis, but with the network's jitter on top. So a stretch of
+packets is laid by its timestamps, and *anchored* where its fastest packets arrived: the least of
+(arrival - timestamp) over the next `WINDOW` packets. A stretch ends where the timestamp jumps
+(`_jumps`), and is anchored anew where that stops being true by more than `SLACK`:
 
-- a packet would lie later than it arrived: the sender's clock runs fast. Never fill past the arrival clock: one
-  jump would be hours of silence;
+- a packet would lie later than it arrived: the sender's clock runs fast. Never fill past the arrival
+  clock: one jump would be hours of silence;
 - no packet of the next `WINDOW` would lie near its arrival: its clock runs slow, or the path became longer.
 
-Order is restored by sequence number (RFC 3550, A.1); a sender that begins anew begins a run of its own. What was
-lost, held, cut or paused is silence: the axis is kept, and what is missing is counted or listed.
+Order is restored by sequence number (RFC 3550, A.1); a sender that begins anew begins a run of its own.
+What was lost, held, cut or paused is silence: the axis is kept, and what is missing is counted or
+listed.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Track:
-    """One channel laid out: packet i is `sizes[i]` octets from `starts[i]` of `octets`, heard from sample `places[i]`."""
+    """One channel laid out: packet i is `sizes[i]` of `octets` from `starts[i]`, heard at `places[i]`."""
 
     octets: NDArray[np.uint8]
     laws: NDArray[np.uint8]  # of each packet: row of g711.TABLE
@@ -196,8 +198,11 @@ def _lay_run(run: Ints, sequences: Ints, stamps: Ints, arrivals: Ints, sizes: In
 
 
 def _jumps(sequences: Ints, stamps: Ints, delays: Ints, sizes: Ints) -> Ints:
-    """Where the timestamp jumps: back, for it may not fall behind what the sequence numbers count; or ahead of both
-    what they count and what the arrival clock saw pass (a pause of the sender is ahead of the first only)."""
+    """Where the timestamp jumps.
+
+    Back: it may not fall behind what the sequence numbers count. Ahead: of both what they count and what the
+    arrival clock saw pass; a sender that pauses is ahead of the first only.
+    """
     passed, counted = np.diff(stamps), np.diff(sequences) * sizes[:-1]
     back = passed < counted - SLACK
     ahead = (passed > counted + SLACK) & (np.diff(delays) < -SLACK)
@@ -220,7 +225,7 @@ def _anchors(delays: Ints) -> tuple[Ints, int]:
 
 
 def _first_misplaced(delays: Ints, floor: Ints, begin: int, anchor: np.int64) -> int:
-    """Search in steps that double, so that a sender whose every timestamp is a lie costs no more than an honest one."""
+    """Search in steps that double: a sender whose every timestamp is a lie costs little more than others."""
     step = 64
     while begin < len(delays):
         part = slice(begin, begin + step)
@@ -255,7 +260,7 @@ def _lost(sequences: Ints, arrivals: Ints, gaps: Sequence[Gap]) -> int:
 
 
 def blocks(timeline: Timeline, frames: int = MINUTE) -> Iterator[NDArray[np.int16]]:
-    """The audio, block by block: arrays of (frames, 2), customer left, agent right, silence where nothing is."""
+    """The audio in blocks of (frames, 2): customer left, agent right, silence where nothing is."""
     for begin in range(0, timeline.length, frames):
         block = np.zeros((min(frames, timeline.length - begin), CHANNELS), np.int16)
         for channel, track in enumerate(timeline.tracks):
@@ -264,7 +269,7 @@ def blocks(timeline: Timeline, frames: int = MINUTE) -> Iterator[NDArray[np.int1
 
 
 def _fill(target: NDArray[np.int16], track: Track, begin: int) -> None:
-    """Write what a track has between `begin` and the end of `target`. Where packets overlap the later place wins."""
+    """Write what a track has from `begin` on. Where packets overlap the later place wins."""
     first = np.searchsorted(track.places, begin - PAYLOAD_MOST, side="right")
     last = np.searchsorted(track.places, begin + len(target), side="left")
     for run in _stretches(track, int(first), int(last)):

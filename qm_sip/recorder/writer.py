@@ -1,7 +1,8 @@
 """One thread writes the catalog; what waits together is committed together.
 
-A caller hands in a function and gets a Future, done when the change is on the disk: WAL with synchronous=FULL, one
-commit for all that queued up while the last one was being synced. A function that raises is undone alone.
+A caller hands in a function and gets a Future, done when the change is on the disk: WAL with
+synchronous=FULL, one commit for all that queued up while the last one was being synced. A function that
+raises is undone alone.
 """
 
 from __future__ import annotations

@@ -24,7 +24,9 @@ CHUNK_SAMPLES = 2000  # 25 packets of two voices: 250 ms
 
 
 def bring(directory: Path, names: list[str], chance: random.Random) -> dict[str, int]:
-    """What the engine and the last server left: journals, some torn, of recordings closed or not. Expected lengths."""
+    """What the engine and the last server left: journals, some torn, of recordings closed or not.
+    Expected lengths.
+    """
     store, catalog = store_in(directory), catalog_in(directory)
     expected = {}
     for name in names:

@@ -32,6 +32,15 @@ def script(tmp_path: Path, body: str) -> tuple[str, ...]:
     return (sys.executable, str(path))
 
 
+async def running(pool: RendererPool) -> None:
+    """Wait until a renderer runs."""
+    for _ in range(1000):
+        if pool.pids():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("no renderer was started")
+
+
 def starts(tmp_path: Path) -> int:
     return len((tmp_path / "starts").read_text().splitlines())
 
@@ -152,15 +161,13 @@ def test_cancelling_kills_the_renderer_and_frees_its_place(tmp_path: Path) -> No
         store = store_in(tmp_path)
         pool = RendererPool(command=script(tmp_path, "time.sleep(60)"))
         task = asyncio.create_task(pool.render(job(store)))
-        while not pool.pids():
-            await asyncio.sleep(0.01)
+        await running(pool)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert pool.pids() == []
         again = asyncio.create_task(pool.render(job(store)))
-        while not pool.pids():
-            await asyncio.sleep(0.01)
+        await running(pool)
         await pool.stop()
         with pytest.raises(PoolStopped):
             await again

@@ -1,4 +1,6 @@
-"""Recovery: wherever the last run was killed, everything is completed once, and what was destroyed stays so."""
+"""Recovery: wherever the last run was killed, everything is completed once, and what was destroyed stays
+so.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,8 +19,7 @@ from qm_sip.recorder.recovery import recover
 from qm_sip.recorder.rows import State
 from qm_sip.recorder.spans import Span
 from tests.recorder.facts import HOLDER
-from tests.recorder.journal_writer import Writer, end
-from tests.recorder.journal_writer import KEPT_FROM
+from tests.recorder.journal_writer import KEPT_FROM, Writer, end
 from tests.recorder.stage import catalog_in, enter, journal_of, put, store_in
 
 Stage = tuple[Store, Catalog, Finisher]
@@ -147,6 +148,20 @@ def test_a_journal_in_which_nothing_was_kept_has_failed_without_quarantine(tmp_p
         put(store, "rec-1", data=Writer(recording="rec-1").add(end(KEPT_FROM)).to_bytes())
         assert await finisher.start("rec-1") is State.FAILED
         assert list(store.journals.iterdir()) == []
+
+    staged(tmp_path, act)
+
+
+def test_a_key_or_journal_that_went_missing_in_mid_run_is_settled(tmp_path: Path) -> None:
+    async def act(store: Store, catalog: Catalog, finisher: Finisher) -> None:
+        for recording in ("rec-1", "rec-2"):
+            enter(catalog, recording)
+            put(store, recording)
+        store.key("rec-1").unlink()
+        store.journal("rec-2").unlink()
+        assert await finisher.start("rec-1") is State.SEALED_JOURNAL
+        assert await finisher.start("rec-2") is State.FAILED
+        assert store.sealed_journal("rec-1").exists()
 
     staged(tmp_path, act)
 

@@ -1,4 +1,6 @@
-"""From journal to file: marker tones on their sides, tags without people, and a seal that only its recipients open."""
+"""From journal to file: marker tones on their sides, tags without people, and a seal that only its
+recipients open.
+"""
 
 import base64
 import io

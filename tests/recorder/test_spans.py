@@ -1,5 +1,7 @@
 """Spans: whatever happens to a call, they add up to its length, and its outcome is that of the heaviest."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +35,7 @@ def test_spans_add_up_to_the_millisecond(history: list[Change], until: float) ->
 @given(changes, st.floats(0, 20_000, allow_nan=False))
 def test_neighbours_differ_and_only_a_call_of_no_time_has_a_span_of_no_time(history, until) -> None:
     spans = spans_of(history, until)
-    for a, b in zip(spans, spans[1:], strict=False):
+    for a, b in itertools.pairwise(spans):
         assert (a.state, a.reason) != (b.state, b.reason)
     assert all(span.length_ms > 0 for span in spans) or len(spans) == 1
 
