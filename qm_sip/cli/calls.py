@@ -58,9 +58,7 @@ def ledger(
     columns = ["call", "direction", "kind", "outcome", "reason", "seconds", "recorded_seconds", "recordings"]
     listing(answer["calls"], columns, as_json=False, empty="no calls")
     say("")
-    listing(
-        answer["totals"], ["outcome", "calls", "seconds", "recorded_seconds"], as_json=False, title="totals"
-    )
+    listing(answer["totals"], ["outcome", "calls", "seconds"], as_json=False, title="totals")
     say("")
     listing(answer["confidential"], ["day", "count"], as_json=False, empty="confidential calls: none")
 

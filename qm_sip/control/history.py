@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qm_sip.control.permit import may_see_parties, speaker
 from qm_sip.control.requests import NotFound, count, word
+from qm_sip.control.telling import sentence
 from qm_sip.policy.facts import Tell
 
 if TYPE_CHECKING:
@@ -54,8 +56,8 @@ class History:
         if told is None:
             raise NotFound(f"no call {call!r}: see `qm-sip calls`")
         return {
-            "call": _call_row(told, None, viewer) | {key: told["call"].get(key) for key in CALL},
-            "parties": [_pick(row, PARTY + _private(viewer)) for row in told["parties"]],
+            "call": _call_row(told, None, viewer) | _about(told, viewer),
+            "parties": [_party(row, viewer) for row in told["parties"]],
             "told": [_told(row) for row in told["told"]],
             "objections": [_pick(row, OBJECTION) for row in told["objections"]],
             "decisions": [_decision(row, viewer) for row in told["decisions"]],
@@ -110,6 +112,10 @@ def _codes(reasons: Iterable[Row], viewer: Tell) -> list[str]:
     return [reason["code"] for reason in reasons if viewer in reason["tell"]]
 
 
+def _sentences(reasons: Iterable[Row], viewer: Tell) -> list[str]:
+    return [sentence(r["code"], r["requirement"]) for r in reasons if viewer in r["tell"]]
+
+
 def _private(viewer: Tell) -> tuple[str, ...]:
     return PARTY_PRIVATE if viewer is Tell.OFFICER else ()
 
@@ -118,13 +124,26 @@ def _pick(row: Row, columns: Iterable[str]) -> Row:
     return {column: row.get(column) for column in columns}
 
 
+def _about(told: Row, viewer: Tell) -> Row:
+    """What `explain` says of a call besides its row in `calls`."""
+    call = told["call"]
+    sentences = _sentences(told["reasons"], viewer)
+    return _pick(call, CALL) | {"must_record": bool(call["must_record"]), "because": sentences}
+
+
+def _party(row: Row, viewer: Tell) -> Row:
+    return _pick(row, PARTY + _private(viewer)) | {"outside": bool(row["outside"])}
+
+
 def _told(row: Row) -> Row:
     return _pick(row, TOLD) | {"seconds": round(row["ended"] - row["began"], 3)}
 
 
 def _decision(row: Row, viewer: Tell) -> Row:
-    reasons = [reason for reason in row["reasons"] if viewer in reason["tell"]]
-    return _pick(row, DECISION) | {"reasons": [f"{r['code']} ({r['requirement']})" for r in reasons]}
+    return _pick(row, DECISION) | {
+        "allowed": bool(row["allowed"]),
+        "reasons": _sentences(row["reasons"], viewer),
+    }
 
 
 def _span(row: Row) -> Row:
@@ -134,7 +153,7 @@ def _span(row: Row) -> Row:
 
 def _recording(row: Row) -> Row:
     days = {purpose: until[:10] for purpose, until in row["purposes"].items()}
-    return _pick(row, RECORDING) | {"destroy_by": days}
+    return _pick(row, RECORDING) | {"gaps": json.loads(row["gaps"] or "[]"), "destroy_by": days}
 
 
 def _in_seconds(line: Row) -> Row:

@@ -7,6 +7,7 @@ in the catalog before anything goes out (KSF15-3.4, 0.12).
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from qm_sip.control.permit import speaker
 from qm_sip.control.requests import BadRequest, NotFound, count, word
 from qm_sip.control.server import Reply
+from qm_sip.control.telling import refusal
 from qm_sip.errors import Refused
 from qm_sip.policy.facts import PersonId, Reason
 from qm_sip.policy.playback import Action, Playback, decide_playback
-from qm_sip.policy.reasons import MEANINGS
 from qm_sip.recorder.files import Store, sha256_of
 from qm_sip.recorder.rows import Recording, State
 
@@ -83,7 +84,7 @@ class Recordings:
             await asyncio.wrap_future(log)
         if not answer.allowed:
             reason = answer.reason
-            raise Refused(reason.code, f"{meaning(reason.code)} ({reason.requirement})")
+            raise Refused(reason.code, refusal(reason.code, reason.requirement))
 
     async def verify(self, request: Row, peer: PeerCredentials) -> Row:
         """Whether the sealed file is there and is the one that was sealed. Opens nothing."""
@@ -133,15 +134,10 @@ class Recordings:
             "announcement": list(recording.announcement),
             "purposes": purposes,
             "lost_packets": recording.facts["lost"],
-            "gaps": recording.facts["gaps"],
+            "gaps": json.loads(recording.facts["gaps"] or "[]"),
             "sha256": recording.sha256,
             "sealed_sha256": recording.sealed_sha256,
         }
-
-
-def meaning(code: str) -> str:
-    """A reason as a sentence; a reason that policy does not give is said by its code."""
-    return MEANINGS.get(code, code.replace("-", " ")).rstrip(".")
 
 
 def _opening(recording: Recording, purpose: str) -> Row:

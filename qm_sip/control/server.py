@@ -24,6 +24,7 @@ from qm_sip.errors import ConfigError, QmSipError, Refused, StartError
 
 REQUEST_BYTES = 64 * 1024  # the longest request line
 IDLE_SECONDS = 30.0  # a connection that asks nothing, or takes nothing of its answer, for so long is closed
+BUSY_SECONDS = 1.0  # how long one too many may take to say what it wants
 HANDLER_SECONDS = 60.0
 CONNECTIONS = 32
 BLOCK = 64 * 1024
@@ -86,10 +87,11 @@ class ControlServer:
         self._tasks.add(task)
         try:
             if len(self._tasks) > CONNECTIONS:
+                await asyncio.wait_for(reader.readline(), BUSY_SECONDS)  # unread, it would reset the answer
                 await _send(writer, {"error": _error("busy", "too many connections", "try again")})
                 return
             await self._serve(reader, writer, _credentials(writer))
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, ValueError):
             pass  # whoever asked has gone or has stopped reading
         finally:
             self._tasks.discard(task)

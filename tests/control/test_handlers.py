@@ -85,7 +85,9 @@ def test_the_officer_sees_who_phoned_whom_and_nobody_else_does(socket: Path) -> 
 def test_a_reason_is_told_only_to_whom_it_may_be_told(socket: Path) -> None:
     told = call(socket, "explain", call="c2")
     assert told["call"]["reasons"] == ["announcement-not-completed"]
-    assert told["decisions"][0]["reasons"] == ["not-told (KSF15-0.2)"]
+    assert told["decisions"][0]["reasons"] == [
+        "not-told: An outside party has been told nothing yet. (KSF15-0.2)"
+    ]
     assert "told-to-nobody" not in json.dumps(told)
 
 
@@ -96,7 +98,7 @@ def test_explain_tells_all_in_order(socket: Path) -> None:
     assert told["told"][0]["uses"] == ["record"]
     assert [(span["state"], span["seconds"]) for span in told["spans"]] == [("told", 6), ("recorded", 20)]
     assert sum(span["seconds"] for span in told["spans"]) == told["call"]["seconds"]
-    assert told["decisions"][0]["allowed"] == 1
+    assert told["decisions"][0]["allowed"] is True
     assert told["recordings"][0]["id"] == "r1"
 
 
