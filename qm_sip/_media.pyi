@@ -1,16 +1,16 @@
 """The media engine in Rust (`rust/qm-media`, bound by `rust/qm-media-py`).
 
-Use it through `qm_sip.media.client.MediaEngine` (live) and `qm_sip.media.sim.SimEngine` (tests); the messages are those
-of `qm_sip.media.protocol` as JSON.
+Use it through `qm_sip.media.client.MediaEngine` (live) and `qm_sip.media.sim.SimEngine` (tests);
+the messages are those of `qm_sip.media.protocol` as JSON.
 """
 
 from typing import Literal
 
 def run(fd: int) -> None:
-    """Serve the engine on a connected SOCK_SEQPACKET socket, which it takes over, until `shutdown` or its end."""
+    """Serve the engine on a connected SOCK_SEQPACKET socket, which it takes over, until it is told to end."""
 
 class Sim:
-    """The engine on virtual time (ns): sockets, files and journals are memory; ids, keys and SSRCs follow the seed."""
+    """The engine on virtual time (ns): sockets, journals are memory; ids, keys, SSRCs follow the seed."""
 
     def __init__(self, seed: int = 0) -> None: ...
     def command(self, message: str, now_ns: int) -> None: ...

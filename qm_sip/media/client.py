@@ -57,7 +57,7 @@ class MediaEngine:
         self._tasks = [asyncio.create_task(self._keep_lease()), asyncio.create_task(self._watch())]
 
     def send(self, command: Command) -> None:
-        """Send a command, in order, without waiting. To a dead engine nothing is sent: `on_death` has told."""
+        """Send a command, in order, without waiting. To a dead engine nothing is sent: `on_death` told."""
         if self._socket is None:
             return
         self._waiting.append(json.dumps(command.to_json(), separators=(",", ":")).encode())

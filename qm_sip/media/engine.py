@@ -1,7 +1,7 @@
 """The engine's process: `python -m qm_sip.media.engine FD`. Started by `MediaEngine`, never forked.
 
-Signals are not for it: it ends when the server says so or is gone (the socket closes), and then closes its journals
-first. It leaves no core file: the keys of running journals are in its memory.
+Signals are not for it: it ends when the server says so or is gone (the socket closes), and then closes its
+journals first. It leaves no core file: the keys of running journals are in its memory.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class SentPacket(NamedTuple):
 
 
 class SimEngine:
-    """Commands and packets with the time they come at (ns); events, packets and journals out. Seeded: repeatable."""
+    """Commands and packets with the time they come at (ns); events, packets, journals out. Repeatable by seed."""
 
     def __init__(self, seed: int = 0) -> None:
         self._sim = Sim(seed)
@@ -37,7 +37,9 @@ class SimEngine:
         """A datagram arrives on one of the engine's ports, and is read at once."""
         self._sim.packet(local_port, source[0], source[1], data, now_ns)
 
-    def packet_read_late(self, local_port: int, source: tuple[str, int], data: bytes, arrival_ns: int) -> None:
+    def packet_read_late(
+        self, local_port: int, source: tuple[str, int], data: bytes, arrival_ns: int
+    ) -> None:
         """A datagram that the kernel got earlier is read only now (at the last time handed in)."""
         self._sim.packet_read_late(local_port, source[0], source[1], data, arrival_ns)
 

@@ -145,7 +145,9 @@ mod tests {
             let value = i32::from(sample);
             let room = value.abs() / 16 + 16;
             assert!((from_alaw(to_alaw(sample)) - value).abs() <= room, "A-law {sample}");
-            assert!((from_ulaw(to_ulaw(sample)) - value).abs() <= room + 700 * i32::from(value.abs() > 32600));
+            assert!(
+                (from_ulaw(to_ulaw(sample)) - value).abs() <= room + 700 * i32::from(value.abs() > 32600)
+            );
         }
     }
 

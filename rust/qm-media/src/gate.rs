@@ -37,7 +37,8 @@ pub fn check(facts: &Facts<'_>, wanted: &OpenTap) -> Result<Nanos, &'static str>
     if wanted.purposes.is_empty() {
         return Err("no-purpose");
     }
-    let ended = if wanted.proofs == [ALREADY_INFORMED] { informed(facts, wanted)? } else { told(facts, wanted)? };
+    let ended =
+        if wanted.proofs == [ALREADY_INFORMED] { informed(facts, wanted)? } else { told(facts, wanted)? };
     if wanted.what == Use::Record && stands(Guard::Recipients) {
         recipients_usable(&wanted.purposes, &wanted.recipients).then_some(()).ok_or("no-recipients")?;
     }
@@ -73,9 +74,7 @@ fn told(facts: &Facts<'_>, wanted: &OpenTap) -> Result<Nanos, &'static str> {
 /// The presented proofs, together, have told this leg of the use and of each purpose. Gives the latest end needed.
 fn leg_told(facts: &Facts<'_>, wanted: &OpenTap, leg: LegName) -> Result<Nanos, &'static str> {
     let stands = |guard| facts.guards.stands(guard);
-    let mine = |p: &&Proof| {
-        wanted.proofs.contains(&p.id) && (p.leg == leg || !stands(Guard::ProofOfThisLeg))
-    };
+    let mine = |p: &&Proof| wanted.proofs.contains(&p.id) && (p.leg == leg || !stands(Guard::ProofOfThisLeg));
     let mut proofs: Vec<&Proof> = facts.proofs.iter().filter(mine).collect();
     narrow(&mut proofs, "not-told", |_| true)?;
     narrow(&mut proofs, "proof-void", |p| !p.void || !stands(Guard::ProofNotVoid))?;
@@ -83,7 +82,8 @@ fn leg_told(facts: &Facts<'_>, wanted: &OpenTap, leg: LegName) -> Result<Nanos, 
     narrow(&mut proofs, "prompt-not-of-line", |p| of_line(p) || !stands(Guard::PromptOfLine))?;
     narrow(&mut proofs, "use-not-told", |p| p.prompt.uses.contains(&wanted.what) || !stands(Guard::UseTold))?;
     let named = |purpose: &String| {
-        let naming = proofs.iter().filter(|p| p.prompt.purposes.contains(purpose) || !stands(Guard::PurposesTold));
+        let naming =
+            proofs.iter().filter(|p| p.prompt.purposes.contains(purpose) || !stands(Guard::PurposesTold));
         naming.map(|p| p.ended).min().ok_or("purpose-not-told")
     };
     wanted.purposes.iter().map(named).try_fold(0, |latest, ended| ended.map(|e| latest.max(e)))

@@ -227,7 +227,8 @@ impl Leg {
 
     /// After a pause of ours the timestamp has moved on by the time that passed.
     fn own_timestamp(&self, now: Nanos) -> u32 {
-        let passed = if self.own.interrupted && self.own.last_sent > 0 { now - self.own.last_sent } else { 0 };
+        let passed =
+            if self.own.interrupted && self.own.last_sent > 0 { now - self.own.last_sent } else { 0 };
         self.own.timestamp.wrapping_add((passed * codec::RATE / (1000 * MS)) as u32)
     }
 
@@ -307,7 +308,10 @@ mod tests {
         let mut a = leg(true);
         a.set_remote(remote(&[("8", "PCMA/8000"), ("101", "telephone-event/8000")], true), 0);
         let mut b = leg(true);
-        b.set_remote(remote(&[("0", "PCMU/8000"), ("8", "pcma/8000"), ("96", "telephone-event/8000")], true), 0);
+        b.set_remote(
+            remote(&[("0", "PCMU/8000"), ("8", "pcma/8000"), ("96", "telephone-event/8000")], true),
+            0,
+        );
         let mut legs = [Some(a), Some(b)];
         map_payload_types(&mut legs);
         let [Some(a), Some(b)] = legs else { unreachable!() };

@@ -44,8 +44,7 @@ impl Prompt {
 
     /// Copy one packet's worth of the prompt; what lies past its end stays silence. True if this reached the end.
     fn fill(&self, codec: Codec, at: usize, out: &mut [u8]) -> bool {
-        let (data, silence) =
-            if codec == Codec::Pcmu { (&self.ulaw, 0xff) } else { (&self.alaw, 0xd5) };
+        let (data, silence) = if codec == Codec::Pcmu { (&self.ulaw, 0xff) } else { (&self.alaw, 0xd5) };
         let rest = data.get(at..).unwrap_or_default();
         let (now, padding) = out.split_at_mut(rest.len().min(out.len()));
         now.copy_from_slice(&rest[..now.len()]);

@@ -333,7 +333,8 @@ impl Command {
 /// What is wrong with a message, without its values: a command may hold an address (I10).
 fn fault(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let names_a_word = ["missing field", "unknown field", "unknown variant"].iter().any(|w| text.starts_with(w));
+    let names_a_word =
+        ["missing field", "unknown field", "unknown variant"].iter().any(|w| text.starts_with(w));
     if names_a_word { text } else { format!("malformed at column {}", error.column()) }
 }
 

@@ -53,7 +53,14 @@ fn field<const N: usize>(data: &[u8], at: usize) -> Option<[u8; N]> {
 }
 
 /// Write the header of a packet of our own into the first twelve octets.
-pub fn write_header(out: &mut [u8; HEADER], marker: bool, payload_type: u8, seq: u16, timestamp: u32, ssrc: u32) {
+pub fn write_header(
+    out: &mut [u8; HEADER],
+    marker: bool,
+    payload_type: u8,
+    seq: u16,
+    timestamp: u32,
+    ssrc: u32,
+) {
     out[0] = 0x80;
     out[1] = (u8::from(marker) << 7) | (payload_type & 0x7f);
     out[2..4].copy_from_slice(&seq.to_be_bytes());

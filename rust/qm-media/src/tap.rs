@@ -128,7 +128,8 @@ impl Tap {
 
     fn write(&mut self, held: &Held, now: Nanos) {
         let kept = &held.kept;
-        let declared = &mut self.declared[usize::from(kept.channel & 1)][usize::from(kept.payload_type & 0x7f)];
+        let declared =
+            &mut self.declared[usize::from(kept.channel & 1)][usize::from(kept.payload_type & 0x7f)];
         if declared.replace(held.codec) != Some(held.codec) {
             let name = held.codec.kept_as().unwrap_or("telephone-event/8000");
             record::codec(&mut self.chunk.packets, kept.channel, kept.payload_type, name);

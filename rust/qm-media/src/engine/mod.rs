@@ -175,7 +175,13 @@ impl Engine {
     }
 
     /// A host said that nobody listens at `destination`, where this socket sent to.
-    pub fn icmp_refused(&mut self, socket: SocketId, destination: SocketAddr, now: Nanos, shell: &mut dyn Shell) {
+    pub fn icmp_refused(
+        &mut self,
+        socket: SocketId,
+        destination: SocketAddr,
+        now: Nanos,
+        shell: &mut dyn Shell,
+    ) {
         let Some(call) = self.calls.get_mut(socket.slot()).and_then(Option::as_mut) else { return };
         let mut cx = Cx { world: &mut self.world, shell, now };
         if !socket.is_rtcp() {

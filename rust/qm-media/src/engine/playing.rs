@@ -21,7 +21,9 @@ const CATCH_UP: Nanos = 60 * MS;
 /// Begin a prompt, or say why not. A play id plays once.
 pub(super) fn play(call: &mut Call, command: Play, cx: &mut Cx<'_>) {
     let name = command.leg;
-    let Some(leg) = call.leg(name) else { return cx.failed("play", &command.call, Some(name), "unknown-leg") };
+    let Some(leg) = call.leg(name) else {
+        return cx.failed("play", &command.call, Some(name), "unknown-leg");
+    };
     if leg.plays_seen.contains(&command.play) {
         return;
     }
@@ -43,7 +45,9 @@ pub(super) fn play(call: &mut Call, command: Play, cx: &mut Cx<'_>) {
 fn allowed(line: &str, prompt: &str, world: &World) -> Result<Arc<crate::prompt::Prompt>, &'static str> {
     let loaded = world.prompts.get(prompt).ok_or("unknown-prompt")?;
     let of_line = world.lines.get(line).is_some_and(|l| l.prompts.iter().any(|p| p == prompt));
-    (of_line || !world.guards.stands(Guard::PromptOfLine)).then(|| Arc::clone(loaded)).ok_or("not-of-this-line")
+    (of_line || !world.guards.stands(Guard::PromptOfLine))
+        .then(|| Arc::clone(loaded))
+        .ok_or("not-of-this-line")
 }
 
 /// End a prompt that is playing, without a proof.

@@ -234,7 +234,9 @@ pub(super) fn note(engine: &mut Engine, note: Note, now: Nanos, shell: &mut dyn 
         Note::Closed(journal, bytes) => closed(engine, journal, bytes, shell),
         Note::OpenFailed(journal, _) => not_begun(engine, journal, now, shell),
         Note::Failed(journal, reason) => {
-            let Some(name) = engine.world.owners.get(&journal).map(|owner| owner.call.clone()) else { return };
+            let Some(name) = engine.world.owners.get(&journal).map(|owner| owner.call.clone()) else {
+                return;
+            };
             match engine.find(&name) {
                 Some((call, world)) => failed(call, journal, &reason, &mut Cx { world, shell, now }),
                 None => give_up(journal, &reason, &mut Cx { world: &mut engine.world, shell, now }),

@@ -39,7 +39,9 @@ fn sweep(engine: &mut Engine, now: Nanos, shell: &mut dyn Shell) {
         }
         for name in LegName::BOTH {
             let timeout = cx.world.settings.media_timeout;
-            let Some(leg) = call.leg(name).filter(|leg| leg.receives() && !leg.timeout_said) else { continue };
+            let Some(leg) = call.leg(name).filter(|leg| leg.receives() && !leg.timeout_said) else {
+                continue;
+            };
             if now >= leg.heard_at + timeout {
                 leg.timeout_said = true;
                 cx.event(Event::MediaTimeout { call: call.id.clone(), leg: name });

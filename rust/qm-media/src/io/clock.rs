@@ -56,7 +56,10 @@ impl Timer {
             return;
         }
         self.set_to = at;
-        let Some(at) = at else { { self.fd.unset().unwrap_or_default(); return };
+        let Some(at) = at else {
+            let _ = self.fd.unset();
+            return;
+        };
         let when = TimeSpec::new((at / 1_000_000_000) as i64, (at % 1_000_000_000) as i64);
         // An absolute time of zero would stop the timer; the past rings at once.
         let _ = self.fd.set(Expiration::OneShot(when), TimerSetTimeFlags::TFD_TIMER_ABSTIME);

@@ -28,7 +28,7 @@ pub struct Received {
 
 impl Sockets {
     pub fn new(epoll: Epoll) -> Sockets {
-        Sockets { epoll, open: Vec::new(), control: Vec::with_capacity(512) }
+        Sockets { epoll, open: Vec::new(), control: vec![0; 512] }
     }
 
     pub fn epoll(&self) -> &Epoll {

@@ -59,14 +59,17 @@ fn chunk<'a>(data: &'a [u8], key: &[u8; 32], recording: &str, index: u64) -> Opt
     let (text, tag) = body.split_last_chunk::<16>()?;
     let mut plain = text.to_vec();
     let cipher = seal::cipher(key);
-    cipher.decrypt_inout_detached(&seal::nonce(index), &associated, plain.as_mut_slice().into(), &(*tag).into()).ok()?;
+    cipher
+        .decrypt_inout_detached(&seal::nonce(index), &associated, plain.as_mut_slice().into(), &(*tag).into())
+        .ok()?;
     Some((plain, rest))
 }
 
 fn records(mut data: &[u8]) -> Vec<Record> {
     let mut found = Vec::new();
     while let [kind, low, high, rest @ ..] = data {
-        let Some((body, after)) = rest.split_at_checked(usize::from(u16::from_le_bytes([*low, *high]))) else {
+        let Some((body, after)) = rest.split_at_checked(usize::from(u16::from_le_bytes([*low, *high])))
+        else {
             break;
         };
         found.extend(one(*kind, body));
