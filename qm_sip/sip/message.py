@@ -14,7 +14,7 @@ Typed views (`message.to`, `message.vias` ...) are parsed when first asked for a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from qm_sip.sip.address import NameAddr, Uri
@@ -53,7 +53,6 @@ _COMPACT: Final = {
 }
 
 _BREAK: Final = re.compile(r"[\r\n]")
-_FOLD: Final = re.compile(r"\r\n[ \t]+")
 
 
 class MalformedMessage(SipParseError):
@@ -338,41 +337,37 @@ def _headers(lines: list[str]) -> tuple[list[Header], str]:
     """The headers that can be read, and the first problem met (or "")."""
     headers: list[Header] = []
     problem = ""
-    if len(lines) > MAX_HEADERS + 1:
-        lines, problem = _unfold(lines)
-    for line in lines[1:]:
-        first = line[:1]
-        if first in (" ", "\t"):
-            problem = _continue(headers, line) or problem
-            continue
+    for line, folds in _unfolded(lines):
         name, colon, value = line.partition(":")
         key = _KNOWN.get(name) or _name(name)
-        if not colon or not key or ("\n" in line or "\r" in line):
+        if not colon or not key or _broken(line) or any(_broken(fold) for fold in folds):
             problem = problem or "a header line is not a name, a colon and a value"
-            continue
-        headers.append(Header(key, value.strip(" \t"), line))
+        elif len(headers) >= MAX_HEADERS:
+            return headers, "more than 256 headers"
+        elif folds:
+            parts = [value.strip(" \t"), *(fold.strip(" \t") for fold in folds)]
+            headers.append(Header(key, " ".join(filter(None, parts)), "\r\n".join([line, *folds])))
+        else:
+            headers.append(Header(key, value.strip(" \t"), line))
     if sum(h.key == "via" for h in headers) > MAX_VIAS:
         problem = problem or "more than 64 Via headers"
     return headers, problem
 
 
-def _unfold(lines: list[str]) -> tuple[list[str], str]:
-    """Many lines: only allowed if few of them begin a header."""
-    begins = sum(line[:1] not in (" ", "\t") for line in lines) - 1
-    if begins > MAX_HEADERS:
-        return lines[: MAX_HEADERS + 1], "more than 256 headers"
-    return lines, ""
+def _unfolded(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each header's line, with the lines that continue it (7.3.1)."""
+    at, last = 1, len(lines)
+    while at < last:
+        after = at + 1
+        while after < last and lines[after][:1] in (" ", "\t"):
+            after += 1
+        yield lines[at], lines[at + 1 : after]
+        at = after
 
 
-def _continue(headers: list[Header], line: str) -> str:
-    """A folded line belongs to the header before it (7.3.1)."""
-    if not headers or "\n" in line or "\r" in line:
-        return "a folded line continues nothing"
-    last = headers[-1]
-    more = line.strip(" \t")
-    value = f"{last.value} {more}" if last.value and more else last.value + more
-    headers[-1] = Header(last.key, value, f"{last.raw}\r\n{line}")
-    return ""
+def _broken(line: str) -> bool:
+    """A bare CR or LF: what one reader takes for one header, another takes for two."""
+    return "\n" in line or "\r" in line
 
 
 def _name(name: str) -> str:
