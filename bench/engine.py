@@ -15,6 +15,8 @@ import tempfile
 import threading
 import time
 import wave
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -161,26 +163,36 @@ def _open(engine: Engine, calls: int, prompt: str) -> list[dict[str, str]]:
     ]
 
 
-def _record(engine: Engine, calls: int) -> None:
-    """With the proof of its prompt each call is tapped, then bridged."""
+@contextmanager
+def _phones_ring() -> Iterator[None]:
+    """Somebody listens at the phones' ports until the calls are bridged: a refused prompt is no proof."""
+    ports = [side[1] + plus for side in (CUSTOMERS, AGENTS) for plus in (0, 1)]
+    with ExitStack() as stack:
+        for port in ports:
+            phone = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            phone.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+            phone.bind(("", port))
+        yield
+
+
+def _connect(engine: Engine, calls: int, *, recorded: bool) -> None:
+    """When a call's prompt has been played it is tapped, with that proof, and bridged."""
     recipient = str(pyrage.x25519.Identity.generate().to_public())
     for done in engine.wait_for(say.PromptFinished, calls):
-        tap = say.OpenTap(
-            done.call, f"t-{done.call}", "record", [PURPOSE], [done.proof], {PURPOSE: [recipient]}, {}
-        )
-        engine.do(tap, say.Bridge(done.call, True))
-    engine.wait_for(say.TapOpened, calls)
+        if recorded:
+            proofs, recipients = [done.proof], {PURPOSE: [recipient]}
+            tap = say.OpenTap(done.call, f"t-{done.call}", "record", [PURPOSE], proofs, recipients, {})
+            engine.do(tap)
+        engine.do(say.Bridge(done.call, True))
+    engine.wait_for(say.TapOpened, calls if recorded else 0)
 
 
 def measure(load: LoadProgram, calls: int, seconds: float, *, recorded: bool = True) -> Report:
     """`calls` through a fresh engine for `seconds`; recorded, or only relayed."""
     with tempfile.TemporaryDirectory(prefix="qm_sip-bench-") as name, Engine(Path(name)) as engine:
-        pairs = _open(engine, calls, _start(engine, Path(name)))
-        if recorded:
-            _record(engine, calls)
-        else:
-            engine.wait_for(say.PromptFinished, calls)
-            engine.do(*(say.Bridge(f"c{call}", True) for call in range(calls)))
+        with _phones_ring():
+            pairs = _open(engine, calls, _start(engine, Path(name)))
+            _connect(engine, calls, recorded=recorded)
         time.sleep(0.5)
         marks: list[tuple[float, processes.Usage]] = []
         window = threading.Thread(target=_read_window, args=(engine, seconds, marks))
