@@ -63,7 +63,7 @@ def no_plaintext(directory: Path) -> None:
             assert b"QM_RECORDING_ID" not in data, path.name
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(120 + 3 * KILLS)
 def test_whenever_it_is_killed_everything_is_completed_exactly_once(tmp_path: Path) -> None:
     chance = random.Random(7)
     expected: dict[str, int] = {}
