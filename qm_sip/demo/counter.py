@@ -1,7 +1,7 @@
 """How many RTP packets an address saw, counted by the kernel and not by the program that is being judged.
 
 nftables rules in the input hook, where each packet on loopback passes once. A packet is RTP or RTCP if the
-first two bits of its UDP payload are version 2 (RFC 3550 section 5.1); SIP begins with a letter, so is not counted.
+first two bits of its UDP payload are version 2 (RFC 3550 section 5.1); SIP begins with a letter: left out.
 """
 
 from __future__ import annotations

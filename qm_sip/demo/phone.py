@@ -160,6 +160,12 @@ class Phone:
 
         return self.wait(wanted, timeout, state, since=since)
 
+    def ended(self, call: int) -> Happening | None:
+        """How that call ended, if it has."""
+        with self._news:
+            ends = (h for h in self.happened if h.get("state") == "disconnected" and h.get("call") == call)
+            return next(ends, None)
+
     def mark(self) -> int:
         """Where in the list of happenings we are now."""
         with self._news:

@@ -72,6 +72,7 @@ class Server:
         self.environment = {
             "QM_SIP_STORAGE_DIRECTORY": str(work / "storage"),
             "QM_SIP_STORAGE_KEY_DIRECTORY": str(self._memory / "keys"),
+            "QM_SIP_STORAGE_HOST_KEY": str(work / "host.key"),
             "QM_SIP_CONTROL_SOCKET": str(self.socket),
             "QM_SIP_PROMPTS_DIRECTORY": str(TREE / "config" / "prompts"),
             **(environment or {}),

@@ -120,7 +120,7 @@ def test_without_qm_sip_an_agent_reaches_customer_and_colleague(site: Site, pbx:
 def test_qm_sip_dies_while_it_rings_and_the_call_is_rescued(
     site: Site, pbx: Asterisk, number: str, extension: str
 ) -> None:
-    """The worst case: Asterisk has just asked whether it lives. A phone stands in for qm_sip, and is killed."""
+    """The worst case: Asterisk has just asked whether it lives. A phone stands in for qm_sip and is killed."""
     customer, agent = site.customer(), site.phone(extension, answer_after=0.2)
     stand_in = site.phone("stand-in", address="127.0.0.2", port=5080, answer_after=None)
     pbx.wait_device("PJSIP/qm-sip", "NOT_INUSE", 15)

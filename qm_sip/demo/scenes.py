@@ -1,0 +1,298 @@
+"""The demo's calls, one after another, and how each should end.
+
+A scene is data; `play` is the one way in which all of them are played. What is judged afterwards comes from
+three sides that know nothing of each other: the server's ledger, the phones' ears, the kernel's counters.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from qm_sip.demo import audio
+from qm_sip.demo.phone import Phone, PhoneError
+from qm_sip.demo.stage import AGENT, ASTERISK, COLLEAGUE, COUNCIL, CUSTOMER, RECORDER, Person, Stage
+from qm_sip.errors import QmSipError
+
+ANSWER_S, SETTLE_S, TAP_S = 25.0, 15.0, 20.0
+ENOUGH_RTP = 50  # packets that a relayed call of some seconds certainly brings
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One call: who calls whom by which number, and what should become of it."""
+
+    name: str
+    says: str
+    caller: Person
+    called: Person
+    number: str  # dialled at Asterisk
+    extension: str  # dialled at qm_sip itself, when there is no Asterisk
+    outcome: str  # as the ledger should say; "counted" for a confidential call, "connected" without qm_sip
+    reason: str = ""
+    line: str = ""
+    talk: float = 4.0
+    hang_up_after: float | None = None  # the caller hangs up that soon, in the announcement
+    server_killed: bool = False
+    media_here: bool = True  # whether its packets may come to qm_sip's address
+
+
+SCENES = (
+    Scene("inbound", "A customer calls the sales queue and hears that the call is recorded", CUSTOMER, AGENT,
+          "3001", "1001", "recorded", "recorded", line="sales", talk=6.0),
+    Scene("outbound", "An agent calls a customer, who hears that the call is recorded", AGENT, CUSTOMER,
+          "0687654321", "0687654321", "recorded", "recorded", line="outbound"),
+    Scene("works-council", "A customer calls the works council: counted, and nothing else", CUSTOMER, COUNCIL,
+          "3901", "1900", "counted", media_here=False),
+    Scene("colleague", "An agent calls a colleague: nobody outside is in the call", AGENT, COLLEAGUE,
+          "1003", "1003", "bypassed", "no-rule", media_here=False),
+    Scene("hung-up", "A customer hangs up during the announcement", CUSTOMER, AGENT,
+          "3003", "1001", "blocked", "announcement-not-completed", line="support", hang_up_after=1.5),
+    Scene("server-gone", "qm_sip is killed, and a customer still reaches an agent", CUSTOMER, AGENT,
+          "3001", "1001", "connected", line="sales", talk=2.0, server_killed=True, media_here=False),
+)  # fmt: skip
+
+
+@dataclass
+class Played:
+    """What became of a scene."""
+
+    scene: Scene
+    outcome: str = ""
+    reasons: list[str] = field(default_factory=list)
+    call: str = ""
+    recording: str = ""
+    seconds: float = 0.0
+    recorded_seconds: float = 0.0
+    rtp_here: int | None = None  # RTP packets at the recorder's address, counted by the kernel
+    heard: bool | None = None  # did both phones hear each other
+    connected_after: float | None = None  # seconds from dialling until both were connected
+    dialled_at: float = 0.0  # monotonic
+    answered_at: float = 0.0
+    ended_at: float = 0.0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    def to_json(self) -> Row:
+        row = asdict(self)
+        scene = row.pop("scene")
+        expected = {"outcome": scene["outcome"], "reason": scene["reason"]}
+        for clock in ("dialled_at", "answered_at", "ended_at"):
+            row.pop(clock)
+        return {"scene": scene["name"], "says": scene["says"], "expected": expected, "ok": self.ok, **row}
+
+
+def play(stage: Stage, scene: Scene) -> Played:
+    """Play one scene and judge it. An error of a phone or of the server is a problem of this scene alone."""
+    stage.tell("")
+    stage.tell(scene.says)
+    played = Played(scene)
+    try:
+        before = Before.of(stage, scene)
+        talk(stage, scene, played)
+        _listen(stage, played)
+        before.compare(stage, played)
+    except QmSipError as error:
+        played.problems.append(str(error))
+    _judge(played)
+    for problem in played.problems:
+        stage.tell(f"  PROBLEM: {problem}")
+    return played
+
+
+def talk(stage: Stage, scene: Scene, played: Played) -> None:
+    """The call itself, from dialling to hanging up."""
+    caller, called = stage.phones[scene.caller.name], stage.phones[scene.called.name]
+    since = called.mark()
+    if scene.server_killed:
+        stage.tell(f"  kill -9 {stage.server.pid} (qm-sip serve)")
+        stage.server.kill()
+    played.dialled_at = time.monotonic()
+    mine = caller.call(_address(stage, scene), _headers(stage, scene))
+    if scene.hang_up_after is not None:
+        _hang_up_early(scene, caller, called, mine, since, played)
+        return
+    theirs = int(_await(called, "incoming", caller, mine, since=since)["call"])
+    played.answered_at = float(_await(called, "confirmed", caller, mine, call=theirs)["at"])
+    connected = float(_await(caller, "confirmed", caller, mine, call=mine)["at"])
+    played.connected_after = round(max(played.answered_at, connected) - played.dialled_at, 2)
+    if scene.outcome == "recorded":
+        _wait_for_tap(stage)
+    time.sleep(scene.talk)
+    _check_source(scene, caller, called, played)
+    caller.hangup(call=mine)
+    played.ended_at = time.monotonic()
+    called.wait_for("disconnected", call=theirs)
+    played.heard = _heard(stage, scene.called, caller, mine) and _heard(stage, scene.caller, called, theirs)
+
+
+def _await(phone: Phone, state: str, caller: Phone, mine: int, **which: int) -> Row:
+    """Wait for a state of a phone, but no longer than the caller's call lives."""
+    until = time.monotonic() + ANSWER_S
+    while True:
+        try:
+            return phone.wait_for(state, 0.5, **which)
+        except PhoneError:
+            if (ended := caller.ended(mine)) is not None:
+                raise PhoneError(f"the call was refused: {ended['status']} {ended['reason']}") from None
+            if time.monotonic() > until:
+                raise
+
+
+def _address(stage: Stage, scene: Scene) -> str:
+    if stage.phones_only:
+        return f"sip:{scene.extension}@{RECORDER}:5080"
+    return f"sip:{scene.number}@{ASTERISK}"
+
+
+def _headers(stage: Stage, scene: Scene) -> list[tuple[str, str]]:
+    """Without Asterisk, the phone names the line as the dialplan would."""
+    return [("X-QM-Line", scene.line)] if stage.phones_only and scene.line else []
+
+
+def _hang_up_early(scene: Scene, caller: Phone, called: Phone, mine: int, since: int, played: Played) -> None:
+    assert scene.hang_up_after is not None
+    played.answered_at = float(caller.wait_for("confirmed", ANSWER_S, call=mine)["at"])
+    time.sleep(scene.hang_up_after)
+    caller.hangup(call=mine)
+    played.ended_at = time.monotonic()
+    caller.wait_for("disconnected", call=mine)
+    if any(happening["event"] == "incoming" for happening in called.happened[since:]):
+        played.problems.append(f"{scene.called.name} rang before the announcement had ended")
+
+
+def _wait_for_tap(stage: Stage) -> None:
+    """The server says itself when a tap is open: not before the announcement has ended."""
+    until = time.monotonic() + TAP_S
+    while not stage.server.ask("taps")["taps"]:
+        if time.monotonic() > until:
+            raise PhoneError(f"no recording has begun within {TAP_S:.0f} s of the answer")
+        time.sleep(0.1)
+    stage.tell("  qm_sip: the announcement has been played to its end; the recording runs")
+
+
+def _check_source(scene: Scene, caller: Phone, called: Phone, played: Played) -> None:
+    """Where each phone's audio comes from, as the phone sees it."""
+    sources = [phone.report()["source"] for phone in (caller, called)]
+    if not scene.media_here and any(source.startswith(f"{RECORDER}:") for source in sources):
+        played.problems.append(f"media came from qm_sip's address: {sources}")
+
+
+def _heard(stage: Stage, speaker: Person, listener: Phone, call: int) -> bool:
+    heard = audio.read_wav(listener.recording_path(call))
+    return audio.recognises(heard, audio.read_wav(stage.said_by(speaker)))
+
+
+def _listen(stage: Stage, played: Played) -> None:
+    if played.heard is False:
+        played.problems.append("the two phones did not hear each other")
+    elif played.heard:
+        stage.tell("  both phones heard each other")
+
+
+# --------------------------------------------------------------------------- what the server says of it
+
+
+@dataclass
+class Before:
+    """What the ledger and the counters said before a scene."""
+
+    calls: set[str]
+    confidential: int
+    rtp: int | None
+
+    @classmethod
+    def of(cls, stage: Stage, scene: Scene) -> Before:
+        if scene.server_killed:
+            return cls(set(), 0, stage.rtp())
+        return cls({row["call"] for row in _calls(stage)}, _confidential(stage), stage.rtp())
+
+    def compare(self, stage: Stage, played: Played) -> None:
+        if self.rtp is not None:
+            played.rtp_here = (stage.rtp() or 0) - self.rtp
+        if played.scene.server_killed:
+            played.outcome = "connected"
+        elif played.scene.outcome == "counted":
+            self._counted(stage, played)
+        else:
+            self._entered(stage, played)
+
+    def _counted(self, stage: Stage, played: Played) -> None:
+        """A confidential call is one more in today's count, and in no listing."""
+        count = _wait(lambda: _confidential(stage) - self.confidential, SETTLE_S)
+        played.outcome = "counted" if count == 1 else f"counted {count or 0} times"
+        rows = [row for row in _calls(stage) if row["call"] not in self.calls]
+        if rows:
+            played.problems.append("the ledger has a row of a confidential call")
+
+    def _entered(self, stage: Stage, played: Played) -> None:
+        row = _wait(lambda: self._new_row(stage), SETTLE_S)
+        if row is None:
+            played.outcome = "not in the ledger"
+            return
+        played.outcome, played.reasons = row["outcome"], row["reasons"]
+        played.call, played.seconds = row["call"], row["seconds"]
+        played.recorded_seconds = row["recorded_seconds"]
+        played.recording = next(iter(row["recordings"]), "")
+        if played.recording:
+            _wait(lambda: _state(stage, played.recording) == "sealed", SETTLE_S)
+            if (state := _state(stage, played.recording)) != "sealed":
+                played.problems.append(f"the recording is {state}, not sealed")
+
+    def _new_row(self, stage: Stage) -> Row | None:
+        new = [row for row in _calls(stage) if row["call"] not in self.calls and row["state"] == "ended"]
+        return new[0] if new else None
+
+
+def _calls(stage: Stage) -> list[Row]:
+    return list(stage.server.ask("calls")["calls"])
+
+
+def _confidential(stage: Stage) -> int:
+    return sum(int(row["count"]) for row in stage.server.ask("ledger")["confidential"])
+
+
+def _state(stage: Stage, recording: str) -> str:
+    rows = stage.server.ask("recordings")["recordings"]
+    return str(next((row["state"] for row in rows if row["recording"] == recording), "gone"))
+
+
+def _wait(look: Any, seconds: float) -> Any:
+    """Look again and again until there is something, or the time is over."""
+    until = time.monotonic() + seconds
+    while not (found := look()) and time.monotonic() < until:
+        time.sleep(0.1)
+    return found
+
+
+# --------------------------------------------------------------------------- judging
+
+
+def _judge(played: Played) -> None:
+    scene = played.scene
+    if played.outcome != scene.outcome:
+        played.problems.append(f"it should be {scene.outcome}, and is {played.outcome or 'unknown'}")
+    if scene.reason and scene.reason not in played.reasons:
+        played.problems.append(
+            f"the reason should be {scene.reason}, and is {', '.join(played.reasons) or 'none'}"
+        )
+    if (played.rtp_here or 0) > 0 and not scene.media_here:
+        played.problems.append(f"{played.rtp_here} media packets came to qm_sip")
+    if scene.outcome == "recorded":
+        _judge_recording(played)
+
+
+def _judge_recording(played: Played) -> None:
+    if played.rtp_here is not None and played.rtp_here < ENOUGH_RTP:
+        played.problems.append(
+            f"only {played.rtp_here} media packets were counted at qm_sip: is the counter right?"
+        )
+    if not played.recording:
+        played.problems.append("there is no recording")
+    if played.recorded_seconds < played.scene.talk - 1:
+        played.problems.append(f"only {played.recorded_seconds} s of {played.scene.talk} s were recorded")
