@@ -1,0 +1,325 @@
+"""Whole calls, each a script: who dials, who answers, what is heard, what is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from qm_sip.call.states import State
+from qm_sip.media import protocol
+from qm_sip.policy.facts import Outcome, SpanState
+from qm_sip.sip.sdp import Direction
+from tests.call.world import NS, PROMPT_SECONDS, Phone, World
+from tests.media.helpers import open_journal
+
+
+def answering(world: World, after: float = 0.5, identity: str = "1001") -> None:
+    """The called phone rings and then answers."""
+
+    def ring(phone: Phone) -> None:
+        world.pbx.provisional(phone.leg, 180, now=world.now)
+        world.later(after, lambda: None if phone.gone else world.answer(phone, identity))
+
+    world.on_ringing = ring
+
+
+def kept(world: World) -> list[tuple[int, float]]:
+    """(channel, arrival in seconds) of every packet in every journal."""
+    journals, keys = world.engine.sim.journals(), world.engine.sim.keys()
+    return [
+        (packet[0], packet[5] / NS)
+        for tap, data in journals.items()
+        for packet in open_journal(data, keys[tap]).packets
+    ]
+
+
+def states(world: World) -> list[SpanState]:
+    return [span.state for span in world.outcomes()[0].spans]
+
+
+def ended(world: World) -> None:
+    """Both sides have forgotten the call, and it has one outcome."""
+    world.settle()
+    assert (world.ua.legs, world.pbx.legs, len(world.switchboard.calls)) == (0, 0, 0)
+
+
+def test_behind_a_queue_the_customer_is_told_when_the_agent_answers_and_then_recorded() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(4.0)
+    assert next(iter(world.switchboard)).state is State.TALKING
+    world.hang_up(customer)
+    world.run(0.5)
+    ended(world)
+    (row,) = world.outcomes()
+    assert row.outcome is Outcome.RECORDED
+    assert states(world) == [SpanState.UNTOLD, SpanState.TOLD, SpanState.RECORDED]
+    (opened,), closed = world.recordings()
+    assert opened.agent is not None and opened.agent.person == "a1"
+    assert len(closed) == 1
+    told = opened.told[0]
+    assert told.ended - told.began == pytest.approx(PROMPT_SECONDS, abs=0.03)
+    packets = kept(world)
+    assert {channel for channel, _ in packets} == {0, 1}
+    assert min(at for _, at in packets) >= told.ended + 0.2
+
+
+def test_before_ring_the_agents_phone_rings_only_when_the_customer_has_been_told() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="support")
+    world.run(PROMPT_SECONDS - 0.1)
+    assert world.agent is None and customer.up
+    world.run(4.0)
+    world.hang_up(customer)
+    world.run(0.5)
+    ended(world)
+    assert world.outcomes()[0].outcome is Outcome.RECORDED
+
+
+def test_outbound_the_customer_is_the_callee_and_is_told_when_he_answers() -> None:
+    world = World()
+    answering(world, identity="")
+    agent = world.dial("0201234567", line="outbound", caller="1001")
+    world.run(4.0)
+    world.hang_up(agent)
+    world.run(0.5)
+    ended(world)
+    assert world.outcomes()[0].outcome is Outcome.RECORDED
+    (play,) = world.engine.asked(protocol.Play)
+    assert play.leg == "callee"
+
+
+@pytest.mark.parametrize("number", ["1900", "112"])
+def test_a_confidential_or_emergency_call_opens_no_socket_and_leaves_no_row(number: str) -> None:
+    world = World()
+    answering(world, identity="")
+    before = len(world.engine.commands)
+    customer = world.dial(number, line="sales")
+    world.run(2.0)
+    assert customer.target == ("127.0.0.11", world.agent.port) if world.agent else False
+    world.hang_up(customer)
+    world.run(0.5)
+    ended(world)
+    assert world.engine.commands[before:] == []
+    assert len(world.keeper.words) == world.confidential() == (1 if number == "1900" else 0)
+
+
+def test_a_colleague_and_an_unlisted_number_go_direct_and_are_bypassed() -> None:
+    for number, caller in (("1003", "1001"), ("2222", "0612345678")):
+        world = World()
+        answering(world, identity="")
+        customer = world.dial(number, caller=caller)
+        world.run(2.0)
+        world.hang_up(customer)
+        world.run(0.5)
+        ended(world)
+        assert world.outcomes()[0].outcome is Outcome.BYPASSED
+        assert not world.engine.asked(protocol.OpenCall)
+
+
+def test_hung_up_during_the_announcement_nothing_is_kept_and_the_reason_says_so() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="support")
+    world.run(PROMPT_SECONDS / 2)
+    world.hang_up(customer)
+    world.run(0.5)
+    ended(world)
+    (row,) = world.outcomes()
+    assert row.outcome is Outcome.BLOCKED
+    assert [reason.code for reason in row.reasons] == ["announcement-not-completed"]
+    assert not world.engine.asked(protocol.OpenTap)
+
+
+def test_what_is_said_on_hold_is_not_kept() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    began = world.now
+    world.hold(customer, Direction.SENDONLY)
+    world.run(1.0)
+    finished = world.now
+    world.hold(customer, Direction.SENDRECV)
+    world.run(2.0)
+    world.hang_up(customer)
+    world.run(0.5)
+    ended(world)
+    assert SpanState.HOLD in states(world)
+    arrivals = [at for _, at in kept(world)]
+    assert not [at for at in arrivals if began + 0.01 < at < finished]
+    assert [at for at in arrivals if at > finished + 0.3]
+
+
+def test_a_transfer_to_another_agent_closes_one_recording_and_opens_the_next() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    assert world.agent is not None
+    world.becomes(world.agent, "1002")
+    world.run(2.0)
+    world.hang_up(customer)
+    world.run(0.5)
+    ended(world)
+    opened, closed = world.recordings()
+    assert [recording.agent.person for recording in opened] == ["a1", "a2"]
+    assert len(closed) == 2
+
+
+def test_a_transfer_to_somebody_who_may_not_be_recorded_ends_the_recording() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    assert world.agent is not None
+    moved = world.now
+    world.becomes(world.agent, "1003")
+    world.run(2.0)
+    world.hang_up(customer)
+    world.run(0.5)
+    ended(world)
+    assert max(at for _, at in kept(world)) < moved + 0.01
+    assert states(world)[-1] is SpanState.REFUSED
+
+
+def test_a_transfer_to_the_works_council_closes_every_socket_at_once() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    assert world.agent is not None
+    moved = world.now
+    world.becomes(world.agent, "1900")
+    world.run(0.2)
+    assert isinstance(world.engine.commands[-1], protocol.CloseCall)
+    assert customer.target == (world.agent.host, world.agent.port)
+    assert world.agent.target == (customer.host, customer.port)
+    row_ended = world.outcomes()[0].ended
+    assert row_ended == pytest.approx(moved, abs=0.05)
+    world.run(1.0)
+    world.hang_up(customer)
+    ended(world)
+    assert len(world.outcomes()) == 1 and world.confidential() == 1
+    assert max(at for _, at in kept(world)) < moved + 0.01
+
+
+def test_when_the_engine_dies_the_two_are_joined_directly() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    world.engine.dead = True
+    world.switchboard.engine_died(world.now)
+    world.run(0.5)
+    assert world.agent is not None
+    assert customer.target == (world.agent.host, world.agent.port)
+    world.hang_up(customer)
+    world.run(0.5)
+    ended(world)
+    (row,) = world.outcomes()
+    assert row.outcome is Outcome.FAILED
+    assert "engine-failed" in [reason.code for reason in row.reasons]
+
+
+def test_when_the_catalog_cannot_be_written_the_call_goes_on_unrecorded() -> None:
+    world = World()
+    world.keeper.fails = True
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    assert customer.up and not customer.gone
+    world.hang_up(customer)
+    world.run(0.5)
+    ended(world)
+    assert not world.engine.asked(protocol.OpenTap)
+    assert world.outcomes()[0].outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"v=0\r\no=- 1 1 IN IP4 127.0.0.20\r\ns=-\r\nt=0 0\r\n", 488),
+        (b"this is no session description", 488),
+    ],
+)
+def test_an_offer_without_audio_or_without_sense_gets_488(body: bytes, status: int) -> None:
+    world = World()
+    world.dial("1001", line="sales", body=body)
+    world.run(0.5)
+    assert world.rejected == [status]
+    ended(world)
+
+
+def test_a_codec_that_cannot_be_recorded_goes_direct_and_says_why() -> None:
+    world = World()
+    answering(world)
+    body = (
+        b"v=0\r\no=- 1 1 IN IP4 127.0.0.20\r\ns=-\r\nc=IN IP4 127.0.0.20\r\nt=0 0\r\n"
+        b"m=audio 4000 RTP/AVP 9\r\na=rtpmap:9 G722/8000\r\n"
+    )
+    customer = world.dial("1001", line="sales", body=body)
+    world.run(2.0)
+    world.hang_up(customer)
+    ended(world)
+    (row,) = world.outcomes()
+    assert row.outcome is Outcome.BLOCKED
+    assert [reason.code for reason in row.reasons] == ["codec-not-recordable"]
+
+
+def test_a_late_offer_is_answered_in_the_ack_and_recorded() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales", body=None)
+    world.run(1.0)
+    world.run(3.0)
+    world.hang_up(customer)
+    ended(world)
+    assert len(world.outcomes()) == 1
+
+
+def test_a_busy_agent_and_a_caller_who_gives_up() -> None:
+    world = World()
+    world.on_ringing = lambda phone: world.pbx.reject(phone.leg, 486, now=world.now)
+    world.dial("1001", line="sales")
+    world.run(1.0)
+    assert world.rejected == [486]
+    ended(world)
+    world = World()
+    world.on_ringing = lambda phone: world.pbx.provisional(phone.leg, 180, now=world.now)
+    customer = world.dial("1001", line="sales")
+    world.run(1.0)
+    world.hang_up(customer)
+    world.run(1.0)
+    assert world.agent is not None and world.agent.gone
+    ended(world)
+    assert [reason.code for reason in world.outcomes()[0].reasons] == ["not-answered"]
+
+
+def test_a_session_refresh_is_answered_here_and_changes_nothing() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    asked = len(world.engine.commands)
+    customer.version -= 1  # the same description again
+    world.hold(customer, Direction.SENDRECV)
+    world.run(0.5)
+    assert customer.offers_answered == 1
+    assert len(world.engine.commands) == asked
+
+
+def test_a_new_customer_on_the_line_has_not_been_told() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    moved = world.now
+    world.becomes(customer, "0687654321")
+    world.run(2.0)
+    world.hang_up(customer)
+    world.run(0.5)
+    ended(world)
+    assert max(at for _, at in kept(world)) < moved + 0.01
+    assert states(world)[-1] is SpanState.UNTOLD

@@ -1,0 +1,398 @@
+"""A world in one process: a PBX with its phones, the switchboard, and the real engine, all on virtual time.
+
+The PBX is a second real user agent; both ends of every call are its legs, as in loop-through. The network has delay and,
+if asked for, loss. The keeper answers like the catalog does, a little later. Nothing here stands in for product code
+but the catalog's disk.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import heapq
+import random
+import shutil
+import struct
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qm_sip.announce import prompts
+from qm_sip.announce.wav import write_wav
+from qm_sip.call.switchboard import Settings, Switchboard
+from qm_sip.call.words import (
+    CloseRecording,
+    CountConfidential,
+    DropRecording,
+    FinishRow,
+    KeeperEvent,
+    LoseRecording,
+    OpenRecording,
+    OpenRow,
+    RecordingFailed,
+    RecordingOpened,
+    RowFailed,
+    RowOpened,
+    Word,
+)
+from qm_sip.config import Config, load
+from qm_sip.media import protocol
+from qm_sip.media.sim import SimEngine
+from qm_sip.sip import events as sip
+from qm_sip.sip.events import Address
+from qm_sip.sip.sdp import Direction, Sdp, offer, with_direction
+from qm_sip.sip.ua import UserAgent, UserAgentSettings
+from tests.media.helpers import RECIPIENT
+
+HERE = Path(__file__).parents[2]
+QM, PBX = Address("127.0.0.2", 5080), Address("127.0.0.1", 5060)
+TICK = 0.02
+NS = 1_000_000_000
+PROMPT_SECONDS = 0.4
+SDP = ("Content-Type", "application/sdp")
+
+
+@functools.cache
+def settings() -> Settings:
+    """The demo's lines, people and regulation, with prompts of 0.4 s so that a history is short."""
+    home = Path(tempfile.mkdtemp(prefix="qm_sip-world-"))
+    shutil.copytree(HERE / "config/examples/demo", home, dirs_exist_ok=True)
+    for language in ("nl", "en"):
+        folder = home / "prompts" / language
+        folder.mkdir(parents=True)
+        for prompt in ("K1-all-short", "K11-all"):
+            text = (HERE / "config/prompts" / language / f"{prompt}.toml").read_text(encoding="utf-8")
+            (folder / f"{prompt}.toml").write_text(text + '\nrecorded_by = "the test"\n', encoding="utf-8")
+            ramp = np.arange(int(8000 * PROMPT_SECONDS), dtype=np.int16)
+            (folder / f"{prompt}.wav").write_bytes(write_wav(ramp))
+    environ = {
+        "QM_SIP_PROMPTS_DIRECTORY": str(home / "prompts"),
+        "QM_SIP_KEYS_COACHING_RECIPIENTS": RECIPIENT,
+    }
+    config = load(home, environ)
+    return Settings(config, prompts.load(home / "prompts"))
+
+
+class Engine:
+    """The switchboard's media, and everything that was asked of it."""
+
+    def __init__(self, world: World, seed: int) -> None:
+        self.sim, self.world = SimEngine(seed), world
+        self.commands: list[protocol.Command] = []
+        self.dead = False
+        self.send(protocol.Configure("127.0.0.2", 20000, 20999, "/journals", "/keys"))
+        self._load(world.settings)
+
+    def _load(self, using: Settings) -> None:
+        for prompt in using.library:
+            self.sim.add_file(prompt.path, prompt.path.read_bytes())
+            self.send(
+                protocol.LoadPrompt(
+                    prompt.digest,
+                    str(prompt.path),
+                    prompt.identity,
+                    prompt.language,
+                    sorted(prompt.uses),
+                    sorted(prompt.purposes),
+                )
+            )
+        for name, line in using.config.lines.line.items():
+            found = [using.library.find(line.prompt, language) for language in line.languages]
+            self.send(protocol.LoadLine(name, [prompt.digest for prompt in found if prompt]))
+
+    def send(self, command: protocol.Command) -> None:
+        self.commands.append(command)
+        if not self.dead:
+            self.sim.command(command, int(self.world.now * NS))
+
+    def asked(self, kind: type[protocol.Command]) -> list[Any]:
+        return [command for command in self.commands if isinstance(command, kind)]
+
+
+class Keeper:
+    """Answers as the catalog does, when its disk has synced: a few milliseconds later. Can be made to fail."""
+
+    def __init__(self, world: World) -> None:
+        self.words: list[Word] = []
+        self.world = world
+        self.fails = False
+
+    def keep(self, word: Word) -> None:
+        self.words.append(word)
+        if isinstance(word, OpenRow):
+            call = word.facts.call
+            self._answer(RowFailed(call, "full") if self.fails else RowOpened(call))
+        elif isinstance(word, OpenRecording):
+            pair = (word.call, word.recording)
+            self._answer(RecordingFailed(*pair, "full") if self.fails else RecordingOpened(*pair))
+
+    def _answer(self, event: KeeperEvent) -> None:
+        delay = self.world.rng.choice([0.001, 0.004, 0.03])
+        self.world.later(delay, lambda: self.world.switchboard.on_kept(event, self.world.now))
+
+    def said(self, kind: type[Word]) -> list[Any]:
+        return [word for word in self.words if isinstance(word, kind)]
+
+
+@dataclass
+class Phone:
+    """One party's phone: a leg of the PBX's user agent, and an RTP source once it knows where to send."""
+
+    leg: str
+    host: str
+    port: int
+    session: int
+    target: tuple[str, int] | None = None
+    version: int = 0
+    sends: bool = True
+    up: bool = False
+    gone: bool = False
+    heard: list[bytes] = field(default_factory=list)
+    offers_answered: int = 0
+    offers_refused: list[int] = field(default_factory=list)
+    sequence: int = 0
+
+    def sdp(self, direction: Direction = Direction.SENDRECV) -> bytes:
+        self.version += 1
+        ours = offer(self.session, self.version, self.host, self.port, names=("PCMA", "telephone-event"))
+        return with_direction(ours, direction).to_bytes()
+
+
+class World:
+    """See the module's docstring."""
+
+    def __init__(self, seed: int = 0, *, loss: float = 0.0) -> None:
+        self.rng = random.Random(seed)
+        self.now, self.loss = 1000.0, loss
+        self.settings = settings()
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+        self.ua = UserAgent(UserAgentSettings(), random.Random(seed + 1), lambda request, source: None)
+        self.pbx = UserAgent(UserAgentSettings(), random.Random(seed + 2), lambda request, source: None)
+        self.engine, self.keeper = Engine(self, seed), Keeper(self)
+        self.switchboard = Switchboard(
+            self.ua,
+            self.engine,
+            self.keeper,
+            self.settings,
+            random.Random(seed + 3),
+            lambda: datetime(2026, 3, 2, 9, 0, tzinfo=UTC),
+        )
+        self.customer: Phone | None = None
+        self.agent: Phone | None = None
+        self.on_ringing: Callable[[Phone], None] = lambda phone: None
+        self.rejected: list[int] = []
+        self.leases, self._leased = True, 0.0
+
+    @property
+    def config(self) -> Config:
+        return self.settings.config
+
+    # ---------------------------------------------------------------- phones
+
+    def _phone(self, leg: str, host: str) -> Phone:
+        number = self.rng.randrange(10_000, 40_000)
+        return Phone(leg, host, number * 2 % 50_000 + 2_000, self.rng.randrange(1, 1 << 30))
+
+    def dial(
+        self, number: str, *, line: str = "", caller: str = "0612345678", body: bytes | None = b""
+    ) -> Phone:
+        """The PBX offers us a call, as its dialplan does."""
+        phone = self._phone(f"out{len(self.rejected)}-{next(self._order)}", "127.0.0.20")
+        self.caller = phone
+        headers = [("P-Asserted-Identity", f"<sip:{caller}@127.0.0.1>")]
+        headers += [("X-QM-Line", line)] if line else []
+        sdp = phone.sdp() if body == b"" else body
+        self.pbx.invite(
+            phone.leg,
+            f"sip:{number}@127.0.0.2:5080",
+            to=f"<sip:{number}@127.0.0.2:5080>",
+            from_=f'"Somebody" <sip:{caller}@127.0.0.1>',
+            headers=[*headers, *([SDP] if sdp else [])],
+            body=sdp,
+            destination=QM,
+            local=PBX,
+            now=self.now,
+        )
+        return phone
+
+    def answer(self, phone: Phone, identity: str = "") -> None:
+        """The called phone answers."""
+        extra = [("P-Asserted-Identity", f"<sip:{identity}@127.0.0.1>")] if identity else []
+        phone.up = True
+        self.pbx.answer(phone.leg, phone.sdp(), headers=[SDP, *extra], now=self.now)
+
+    def hang_up(self, phone: Phone) -> None:
+        phone.gone = True
+        if phone is self.caller and not phone.up:
+            self.pbx.cancel(phone.leg, now=self.now)
+        else:
+            self.pbx.bye(phone.leg, now=self.now)
+
+    def hold(self, phone: Phone, direction: Direction) -> None:
+        self.pbx.reoffer(phone.leg, phone.sdp(direction), headers=[SDP], now=self.now)
+
+    def becomes(self, phone: Phone, identity: str) -> None:
+        """The PBX tells that somebody else is on that leg now (connected line)."""
+        headers = [("P-Asserted-Identity", f"<sip:{identity}@127.0.0.1>")]
+        self.pbx.request(phone.leg, "UPDATE", headers, now=self.now)
+
+    # ---------------------------------------------------------------- time
+
+    def later(self, delay: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._queue, (self.now + delay, next(self._order), action))
+
+    def run(self, seconds: float) -> None:
+        """Let time pass. RTP flows every 20 ms, everything else when it is due."""
+        end = self.now + seconds
+        tick = self.now + TICK
+        while self.now < end:
+            self._until(min(tick, end))
+            if self.now >= tick - 1e-9:
+                self._media()
+                tick += TICK
+
+    def settle(self) -> None:
+        """Let every transaction end (64*T1 and more), without media."""
+        for phone in (self.caller, self.agent):
+            if phone is not None:
+                phone.sends = False
+        for _ in range(400):
+            self._until(self.now + 0.5)
+            if not self._queue and not self.ua.legs and not self.pbx.legs:
+                break
+
+    def _until(self, moment: float) -> None:
+        while True:
+            self._exchange()
+            due = [self._queue[0][0]] if self._queue else []
+            due += [at for at in (self.ua.next_timer(), self.pbx.next_timer()) if at is not None]
+            if not due or min(due) > moment:
+                break
+            self.now = max(self.now, min(due))
+            while self._queue and self._queue[0][0] <= self.now:
+                heapq.heappop(self._queue)[2]()
+            self.ua.advance(self.now)
+            self.pbx.advance(self.now)
+        self.now = moment
+        self._engine_time()
+
+    def _engine_time(self) -> None:
+        if self.engine.dead:
+            return
+        self.engine.sim.advance(int(self.now * NS))
+        self._exchange()
+
+    def _exchange(self) -> None:
+        """Carry datagrams, SIP events and engine events until nothing is left."""
+        while True:
+            sent = self._carry(self.ua, self.pbx) + self._carry(self.pbx, self.ua)
+            happened = self.ua.take_events()
+            for event in happened:
+                self.switchboard.on_sip(event, self.now)
+            at_pbx = self.pbx.take_events()
+            for event in at_pbx:
+                self._on_pbx(event)
+            from_engine = [] if self.engine.dead else self.engine.sim.take_events()
+            for reported in from_engine:
+                self.switchboard.on_media(reported, self.now)
+            if not (sent or happened or at_pbx or from_engine):
+                return
+
+    def _carry(self, sender: UserAgent, receiver: UserAgent) -> int:
+        taken = sender.take_datagrams()
+        for datagram in taken:
+            if self.loss and self.rng.random() < self.loss:
+                continue
+            delay = self.rng.choice([0.0005, 0.001, 0.002])
+            self.later(delay, functools.partial(self._deliver, receiver, datagram))
+        return len(taken)
+
+    def _deliver(self, receiver: UserAgent, datagram: sip.Datagram) -> None:
+        receiver.receive(datagram.data, datagram.local, datagram.destination, self.now)
+
+    def _media(self) -> None:
+        """One packet of each phone that is up; what the engine sends reaches the phone it is for."""
+        if self.engine.dead:
+            return
+        if self.leases and self.now >= self._leased + 1.0:
+            self._leased = self.now
+            self.engine.sim.command(protocol.Lease(), int(self.now * NS))
+        for phone in (self.caller, self.agent):
+            if phone and phone.sends and phone.up and not phone.gone and phone.target:
+                phone.sequence += 1
+                header = struct.pack(
+                    "!BBHII", 0x80, 8, phone.sequence, phone.sequence * 160, phone.session & 0xFFFF
+                )
+                payload = header + bytes([phone.sequence & 0xFF]) * 160
+                self.engine.sim.packet(phone.target[1], (phone.host, phone.port), payload, int(self.now * NS))
+        self._engine_time()
+        for packet in self.engine.sim.take_packets():
+            for phone in (self.caller, self.agent):
+                if phone and packet.destination == (phone.host, phone.port):
+                    phone.heard.append(packet.data)
+
+    # ---------------------------------------------------------------- what happens at the PBX
+
+    def _on_pbx(self, event: sip.UaEvent) -> None:
+        phone = self._of(event.leg)
+        match event:
+            case sip.CallOffered():
+                self.agent = self._phone(event.leg, "127.0.0.11")
+                self._learn(self.agent, event.request.body)
+                self.on_ringing(self.agent)
+            case sip.Answered() if phone:
+                phone.up = True
+                self._learn(phone, event.response.body)
+                if phone.gone:
+                    self.pbx.bye(phone.leg, now=self.now)
+            case sip.Rejected() if phone:
+                phone.gone = True
+                self.rejected.append(event.status)
+            case sip.OfferReceived() if phone:
+                self._learn(phone, event.request.body)
+                self.pbx.answer_offer(phone.leg, phone.sdp(), headers=[SDP], now=self.now)
+            case sip.OfferAnswered() if phone:
+                phone.offers_answered += 1
+                self._learn(phone, event.response.body)
+            case sip.OfferRejected() if phone:
+                phone.offers_refused.append(event.status)
+            case sip.Cancelled() | sip.Ended() if phone:
+                phone.gone = True
+            case _:
+                pass
+
+    def _of(self, leg: str) -> Phone | None:
+        return next((p for p in (self.caller, self.agent) if p is not None and p.leg == leg), None)
+
+    def _learn(self, phone: Phone, body: bytes) -> None:
+        sdp = Sdp.parse(body) if body else None
+        audio = sdp.audio if sdp else None
+        if sdp and audio and not audio.rejected:
+            phone.target = (sdp.address_of(audio) or "", audio.port)
+
+    caller: Phone = None  # type: ignore[assignment]  # set by the first dial()
+
+    # ---------------------------------------------------------------- what was kept
+
+    def outcomes(self) -> list[FinishRow]:
+        return self.keeper.said(FinishRow)
+
+    def recordings(self) -> tuple[list[OpenRecording], list[Word]]:
+        ended = [
+            w for w in self.keeper.words if isinstance(w, CloseRecording | LoseRecording | DropRecording)
+        ]
+        return self.keeper.said(OpenRecording), ended
+
+    def confidential(self) -> int:
+        return len(self.keeper.said(CountConfidential))
+
+    def digest(self) -> str:
+        """What happened, as one value: the same seed gives the same history."""
+        return hashlib.sha256(repr(self.keeper.words).encode()).hexdigest()
