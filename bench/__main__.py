@@ -33,8 +33,8 @@ class Size:
     setup_seconds: float
 
 
-FULL = Size(10, (100, 300), (Held(100, 40, 15), Held(300, 40, 20)), 300, (400, 500, 600), 100, 10)
-QUICK = Size(4, (100,), (Held(100, 40, 8, 20),), 100, (), 100, 4)
+FULL = Size(8, (100, 300), (Held(100, 50, 45), Held(300, 40, 15)), 300, (400, 500, 600), 100, 10)
+QUICK = Size(4, (100,), (Held(20, 40, 12), Held(100, 40, 4, 20)), 100, (), 100, 4)
 UPWARD = Held(0, 50, 12, 40)
 BUDGET = 330.0  # seconds after which no further step upward is begun
 

@@ -32,6 +32,10 @@ class Usage:
             {name: used - earlier.by_thread.get(name, 0.0) for name, used in self.by_thread.items()},
         )
 
+    def busiest(self, how_many: int) -> dict[str, float]:
+        """The threads that used most."""
+        return dict(sorted(self.by_thread.items(), key=lambda item: -item[1])[:how_many])
+
     @property
     def rendering(self) -> float:
         return self.by_role.get("renderer", 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.load import LoadProgram, Report, losses, trustworthy
@@ -43,7 +44,7 @@ class Window:
 def measure(load: LoadProgram, held: Held) -> Report:
     """One server of its own, `held` through it, everything rendered, everything counted."""
     with Server() as server:
-        window = Window(server)
+        window, started = Window(server), server.usage()
         report = load.run("call", _options(held), on_event=window.event)
         ended, before = time.monotonic(), server.usage()
         complete = server.rendered(held.render_within)
@@ -60,9 +61,28 @@ def measure(load: LoadProgram, held: Held) -> Report:
             "rendered": complete,
             "rendering_wait_s": round(time.monotonic() - ended, 1),
             "recordings": _recordings(server),
-            "cpu": _cpu(window, report, server.usage(), before),
+            "cpu": _cpu(window, report, server.usage().since(started), server.usage().since(before)),
             "server_said": "" if report["calls"]["connected"] == held.calls else server.said()[-500:],
         }
+
+
+def rendering_of_a_call(runs: Sequence[Report], minutes: float) -> float | None:
+    """CPU seconds per call-minute to render calls of that length.
+
+    A recording costs something by itself (opening, sealing, the catalog) and something for each of its minutes; two
+    runs with recordings of different length tell one from the other. None without two such runs.
+    """
+    points: list[tuple[float, float]] = sorted(
+        (run["cpu"]["minutes_per_recording"], run["cpu"]["rendering_s_per_recording"])
+        for run in runs
+        if run["cpu"] and run["rendered"]
+    )
+    if len(points) < 2 or points[-1][0] < 1.5 * points[0][0]:
+        return None
+    (short, cheap), (long, dear) = points[0], points[-1]
+    per_minute = max(0.0, (dear - cheap) / (long - short))
+    by_itself = max(0.0, cheap - per_minute * short)
+    return per_minute + by_itself / minutes
 
 
 def _options(held: Held) -> dict[str, object]:
@@ -81,13 +101,13 @@ def _options(held: Held) -> dict[str, object]:
 def _recordings(server: Server) -> dict[str, int]:
     """Recordings in the catalog by state: as many as there were calls must be there."""
     counted: dict[str, int] = {}
-    for row in server.rows("recordings", "list"):
+    for row in server.rows("recordings", "list", "--limit", "10000"):
         state = str(row.get("state", "unknown"))
         counted[state] = counted.get(state, 0) + 1
     return counted
 
 
-def _cpu(window: Window, report: Report, total: Usage, before_rendering: Usage) -> Report:
+def _cpu(window: Window, report: Report, total: Usage, after_calls: Usage) -> Report:
     """CPU seconds per call-minute: carrying in the steady window, rendering over all that was recorded."""
     calls = report["steady"]["calls"]
     if not window.complete or not calls:
@@ -101,11 +121,13 @@ def _cpu(window: Window, report: Report, total: Usage, before_rendering: Usage) 
     return {
         "carrying_s_per_call_minute": carrying,
         "rendering_s_per_call_minute": rendering,
+        "rendering_s_per_recording": total.rendering / calls,
+        "minutes_per_recording": recorded_minutes / calls,
         "calls_per_core": 60 / carrying if carrying else 0.0,
         "calls_per_core_with_rendering": 60 / (carrying + rendering) if carrying else 0.0,
         "cpu_us_per_packet": carrying / 60 / 100 * 1e6,
         "window_s": seconds,
         "by_role_s": used.by_role,
-        "by_thread_s": dict(sorted(used.by_thread.items(), key=lambda item: -item[1])[:8]),
-        "while_rendering_s": total.since(before_rendering).by_role,
+        "by_thread_s": used.busiest(8),
+        "while_rendering_s": after_calls.by_role,
     }

@@ -36,6 +36,10 @@ def measure(load: LoadProgram, rate: float, seconds: float) -> Report:
             "latency": report["setup"]["connected"],
             "cpu_ms_per_setup": carrying * 1e3,
             "rendering_ms_per_setup": used.rendering / connected * 1e3 if connected else 0.0,
+            "by_role_ms": {name: value / max(connected, 1) * 1e3 for name, value in used.by_role.items()},
+            "by_thread_ms": {
+                name: value / max(connected, 1) * 1e3 for name, value in used.busiest(8).items()
+            },
             "setups_per_core": 1 / carrying if carrying else 0.0,
             "server_said": "" if connected == total else server.said()[-500:],
         }

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench import page, processes, report
+from bench.recorded import rendering_of_a_call
 
 
 def delay(p99: float) -> dict[str, float]:
@@ -32,6 +33,8 @@ def figures(
     cpu = {
         "carrying_s_per_call_minute": 60 / calls_per_core,
         "rendering_s_per_call_minute": 0.01,
+        "rendering_s_per_recording": 0.02,
+        "minutes_per_recording": 1.0,
         "calls_per_core": calls_per_core,
         "calls_per_core_with_rendering": 60 / (60 / calls_per_core + 0.01),
     }
@@ -45,6 +48,9 @@ def figures(
         "doubts": [],
         "rendered": True,
     }
+    # A longer run beside it: 0.01 s a recording by itself, 0.01 s a minute.
+    longer = {"minutes_per_recording": 3.0, "rendering_s_per_recording": 0.04}
+    other = run | {"calls": 100, "connected": 100, "cpu": cpu | longer}
     setup = {
         "rate": 100.0,
         "attempted": 1000,
@@ -69,7 +75,7 @@ def figures(
         "machine": machine,
         "main_calls": 300,
         "probes": [probe],
-        "recorded": [run],
+        "recorded": [other, run],
         "setups": setup,
         "seconds": 100.0,
     }
@@ -95,6 +101,13 @@ def test_all_targets_met() -> None:
 )
 def test_each_target_can_be_missed(change: dict[str, Any], missed: list[int]) -> None:
     assert [n for n, is_met in enumerate(met(figures(**change))) if not is_met] == missed
+
+
+def test_rendering_of_a_long_call_is_what_its_minutes_cost_and_a_share_of_the_recording() -> None:
+    runs = figures()["recorded"]
+    assert rendering_of_a_call(runs, 1.0) == pytest.approx(0.02)
+    assert rendering_of_a_call(runs, 10.0) == pytest.approx(0.011)
+    assert rendering_of_a_call(runs[:1], 1.0) is None
 
 
 def test_what_was_not_measured_is_not_met() -> None:
