@@ -119,6 +119,7 @@ class Server:
         storage = config.server.storage
         self.store = Store(storage.directory, storage.key_directory)
         self.store.prepare()
+        self.store.lock()
         _warn_about_keys(storage.key_directory)
         key = load_host_key(storage.host_key, create=True)
         self.catalog = Catalog(storage.directory / "catalog.db", key)

@@ -43,6 +43,14 @@ class NoteParty:
 
 
 @dataclass(frozen=True)
+class NoteSpans:
+    """The spans so far, at each change: what a crash would otherwise take."""
+
+    call: CallId
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
 class OpenRecording:
     """A recording is decided, of one agent and one class (3B.1). Answered by `RecordingOpened` once that is
     durable, which is before the engine is asked for a tap: no sample is kept before it stands fixed why (I3).
@@ -107,6 +115,7 @@ Word = (
     | NoteDecision
     | NoteTold
     | NoteParty
+    | NoteSpans
     | OpenRecording
     | CloseRecording
     | LoseRecording

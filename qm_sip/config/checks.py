@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 
 from qm_sip.config.lines import Customer, Line
+from qm_sip.config.recipient import is_recipient
 from qm_sip.policy.facts import LineKind, RecordingClass
 from qm_sip.policy.purposes import EVIDENCE, GROUNDS, KNOWN, MODES, NEVER_CAPTURED, QUALITY
 
@@ -96,15 +97,11 @@ def _beyond_loopback(config: Config) -> Iterator[tuple[str, Loc]]:
 
 
 def keys_are_keys(config: Config, complain: Complain) -> None:
-    from pyrage import RecipientError, x25519
-
     for purpose, keys in config.server.keys.items():
         if purpose not in KNOWN:
             complain(SERVER, f"there is no purpose {purpose!r}", ("keys", purpose), _one_of(KNOWN))
         for recipient in keys.recipients:
-            try:
-                x25519.Recipient.from_str(recipient)
-            except RecipientError:
+            if not is_recipient(recipient):
                 complain(
                     SERVER,
                     "is not an age public key (age1...)",

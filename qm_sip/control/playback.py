@@ -17,9 +17,10 @@ from qm_sip.control.requests import BadRequest, NotFound, count, word
 from qm_sip.control.server import Reply
 from qm_sip.control.telling import refusal
 from qm_sip.errors import Refused
-from qm_sip.policy.facts import PersonId, Reason
+from qm_sip.policy.facts import PersonId
 from qm_sip.policy.playback import Action, Playback, decide_playback
 from qm_sip.recorder.files import Store, sha256_of
+from qm_sip.recorder.permit import Permission, permit
 from qm_sip.recorder.rows import Recording, State
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from qm_sip.control.server import Handler, PeerCredentials
 
 Row = dict[str, Any]
-RESTRICTED = Reason("recording-restricted", "FAQ-A.4")
 ACTIONS: dict[str, Action] = {"show": "play", "export": "export"}
 
 
@@ -65,18 +65,15 @@ class Recordings:
         self, person: PersonId, purpose: str, action: str, name: str, recording: Recording | None
     ) -> None:
         """Decide, and write down what was decided, whatever it was."""
-        now = datetime.now(UTC)
-        answer = decide_playback(
-            self._state.config,
-            person,
-            purpose,
-            ACTIONS[action],
-            recorded_for=recording.purposes if recording else {purpose},
-            destroy_by=recording.purposes.get(purpose) if recording else None,
-            now=now,
-        )
-        if answer.allowed and recording is not None and recording.restricted:
-            answer = Playback(False, RESTRICTED)
+        now, config = datetime.now(UTC), self._state.config
+        answer: Permission | Playback
+        if recording is None:
+            # Nothing to hand out, but a stranger must not learn that from another answer than his own refusal.
+            answer = decide_playback(
+                config, person, purpose, ACTIONS[action], recorded_for={purpose}, destroy_by=None, now=now
+            )
+        else:
+            answer = permit(config, recording, person, purpose, ACTIONS[action], now)
         if recording is not None:
             log = self._state.catalog.log_use(
                 name, person, action, purpose, answer.allowed, [answer.reason], now

@@ -12,12 +12,14 @@ Every byte in these files is ciphertext from its first write (I6), but for a jou
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from qm_sip.errors import StartError
 
@@ -60,6 +62,21 @@ class Store:
         self.recordings = directory / "recordings"
         self.quarantine = directory / "quarantine"
         self.keys = key_directory
+        self._lock: IO[bytes] | None = None
+
+    def lock(self) -> None:
+        """Hold this storage for the life of the process. A second server would take a running journal for one
+        that was left over, so it does not start. Raises StartError.
+        """
+        path = self.journals.parent / ".lock"
+        held = path.open("ab")
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            held.close()
+            remedy = "stop it first, or give this one a [storage] directory of its own"
+            raise StartError(f"another server uses {path.parent}", remedy=remedy) from None
+        self._lock = held
 
     def prepare(self) -> None:
         """Make the folders, for this user only. Raises StartError if that cannot be."""

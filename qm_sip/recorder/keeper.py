@@ -23,6 +23,7 @@ from qm_sip.call.words import (
     LoseRecording,
     NoteDecision,
     NoteParty,
+    NoteSpans,
     NoteTold,
     OpenRecording,
     OpenRow,
@@ -68,6 +69,8 @@ class CatalogKeeper:
                 self._watch(self._catalog.add_told(word.call, self._told_party(word.call), word.told))
             case NoteParty():
                 self._watch(self._catalog.add_party(word.call, self._party_row(word.party, None)))
+            case NoteSpans():
+                self._watch(self._catalog.add_spans(word.call, word.spans))
             case FinishRow():
                 self._finish_row(word)
             case CountConfidential():

@@ -128,6 +128,12 @@ def test_storage_that_cannot_be_written_stops_the_start(home: Path) -> None:
     fails(home, 4, "cannot write to", "storage")
 
 
+def test_a_second_server_on_the_same_storage_does_not_start_and_harms_nothing(home: Path) -> None:
+    with running(home):
+        fails(home, 4, "another server uses")
+        assert command(home, "status").returncode == 0
+
+
 def test_a_control_socket_that_is_a_file_stops_the_start(home: Path) -> None:
     (home / "run").mkdir()
     (home / "run" / "control").write_text("precious")

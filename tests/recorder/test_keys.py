@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qm_sip.config.recipient import is_recipient
 from qm_sip.errors import StartError
 from qm_sip.recorder.keys import (
     create_host_key,
     generate,
-    is_recipient,
     load_host_key,
     read_identity,
     recipients_table,
