@@ -21,6 +21,10 @@ class Held:
     render_within: float = 60.0
 
 
+WARM_UP = Held(6, 20, 0.5)
+"""Before anything is measured: each renderer has loaded its libraries, caches are warm."""
+
+
 class Window:
     """Reads the server's CPU when the load program says that the steady time begins and ends."""
 
@@ -44,6 +48,8 @@ class Window:
 def measure(load: LoadProgram, held: Held) -> Report:
     """One server of its own, `held` through it, everything rendered, everything counted."""
     with Server() as server:
+        warm = load.run("call", _options(WARM_UP))["calls"]["connected"]
+        server.rendered(held.render_within)
         window, started = Window(server), server.usage()
         report = load.run("call", _options(held), on_event=window.event)
         ended, before = time.monotonic(), server.usage()
@@ -60,7 +66,8 @@ def measure(load: LoadProgram, held: Held) -> Report:
             "doubts": trustworthy(report),
             "rendered": complete,
             "rendering_wait_s": round(time.monotonic() - ended, 1),
-            "recordings": _recordings(server),
+            "recordings": _recordings(server),  # those of the warm-up among them
+            "warm_up": warm,
             "cpu": _cpu(window, report, server.usage().since(started), server.usage().since(before)),
             "server_said": "" if report["calls"]["connected"] == held.calls else server.said()[-500:],
         }
