@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from qm_sip.sip.asking import has_sdp
 from qm_sip.sip.core import Core
-from qm_sip.sip.leg import has_sdp
 from qm_sip.sip.message import Header, Request, header
 
 Refusal = tuple[int, list[Header]]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from qm_sip.sip import events
+from qm_sip.sip.asking import Phase
 from qm_sip.sip.core import Core, HeaderList
 from qm_sip.sip.dialog import Dialog
 from qm_sip.sip.events import Address, LegId
-from qm_sip.sip.leg import Leg, Phase
+from qm_sip.sip.leg import Leg
 from qm_sip.sip.message import Request
 from qm_sip.sip.timers import Timer
 from qm_sip.sip.transaction import Transaction

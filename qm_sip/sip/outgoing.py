@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qm_sip.sip import events
+from qm_sip.sip.asking import Phase, has_sdp
 from qm_sip.sip.core import Core, HeaderList
 from qm_sip.sip.dialog import Counters, Dialog
 from qm_sip.sip.digest import Credentials
 from qm_sip.sip.events import Address, LegId
-from qm_sip.sip.leg import Leg, Phase, has_sdp
+from qm_sip.sip.leg import Leg
 from qm_sip.sip.message import Request, Response, header
 from qm_sip.sip.sent import Purpose, Sent
 

@@ -446,6 +446,24 @@ def test_an_offer_that_meets_ours_gets_491(net: Network) -> None:
     assert statuses(net) == [491]
 
 
+def test_while_our_late_offer_waits_for_its_answer_no_other_may_come(net: Network) -> None:
+    leg = offered(net, body=b"")
+    net.agents[BOB].answer(leg, SDP, now=0)
+    net.settle()
+    tag = take(net, ALICE)[-1].to.tag or ""
+    net.inject(request(branch="z9hG4bK-r", to_tag=tag, cseq=2, body=SDP), ALICE, BOB)
+    assert statuses(net) == [491]
+
+
+def test_the_same_branch_from_two_senders_is_two_requests(net: Network) -> None:
+    other = Address("192.0.2.3", 5060)
+    net.peer(other)
+    net.inject(request(body=SDP), ALICE, BOB)
+    via = "Via: SIP/2.0/UDP 192.0.2.3:5060;branch=z9hG4bK-1"
+    net.inject(request(body=SDP, via=via, call_id="c2", from_tag="f2"), other, BOB)
+    assert len(net.of(ev.CallOffered)) == 2 and statuses(net, other) == [100]
+
+
 def test_the_target_is_refreshed_by_a_reinvite_that_we_accept(net: Network) -> None:
     leg, tag = up(net)
     moved = Address("192.0.2.77", 5099)
@@ -651,6 +669,15 @@ def test_a_late_offer_of_ours_waits_for_the_users_ack(out: Network) -> None:
     assert len(acks) == 2 and acks[0] == acks[1] and acks[0].body == SDP
 
 
+def test_a_bye_pays_the_ack_that_is_owed_and_drops_the_offer_that_waits(out: Network) -> None:
+    out.call(body=None)
+    out.inject(answer_to(out.raw[BOB].pop(), 200, body=SDP), BOB, ALICE)
+    out.agents[ALICE].reoffer("a", SDP, now=0)
+    out.agents[ALICE].bye("a", now=0)
+    out.settle()
+    assert methods(out) == ["ACK", "BYE"]
+
+
 def test_a_reoffer_gets_its_ack_and_the_next_waits_for_it(out: Network) -> None:
     calling_up(out)
     out.agents[ALICE].reoffer("a", SDP, now=0)
@@ -740,6 +767,7 @@ def test_what_the_caller_gives_is_carried_and_what_is_ours_stays_ours(out: Netwo
     assert sent.get("p-asserted-identity") == '"A" <sip:1@x>' and sent.get("x-qm-line") == "5"
     assert sent.max_forwards == 12 and len(sent.vias) == 1 and sent.call_id != "evil"
     assert [h.key for h in sent.headers].count("contact") == 1
+    assert sent.all("user-agent") == ["other"]
 
 
 def test_a_header_with_a_line_break_cannot_be_sent(out: Network) -> None:

@@ -1,0 +1,367 @@
+"""What a leg asks of its peer, and what it makes of the answers (RFC 3261 12.2.1, 13.2, 14.1, 15.1.1, 22).
+
+A leg is EARLY until a 2xx, UP until a BYE, then OVER. It is gone when, being OVER, no transaction of it lives any
+more; so copies that arrive late still meet somebody who knows the answer.
+
+The offers (14.1, 14.2): at most one is under way. `offering` is ours, `pending` is the peer's that our user has not
+answered, `unacked` are our 2xx without ACK, and a late offer is open until the ACK owed for it is sent. Our own next
+offer waits in `wanted` until all four are empty, and after a 491 until its back-off has run out.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import ClassVar
+
+from qm_sip.sip import events
+from qm_sip.sip.core import Core, HeaderList
+from qm_sip.sip.dialog import Dialog
+from qm_sip.sip.digest import Credentials, DigestClient
+from qm_sip.sip.events import Address, LegId
+from qm_sip.sip.message import Request, Response, header
+from qm_sip.sip.sent import Purpose, Sent, Unacknowledged
+from qm_sip.sip.timers import Timer
+from qm_sip.sip.transaction import Transaction
+
+MAX_FORWARDS = 70
+
+
+class Phase(Enum):
+    """How far a leg is."""
+
+    EARLY = auto()
+    UP = auto()
+    OVER = auto()
+
+
+class Asking:
+    """The client half of a leg, and its state."""
+
+    owns_call_id: ClassVar[bool] = False
+
+    def __init__(self, name: LegId, core: Core, local: Address, credentials: Credentials | None) -> None:
+        self.name, self.core, self.local = name, core, local
+        self.phase = Phase.EARLY
+        self.dialog: Dialog | None = None
+        self.digest = DigestClient(credentials, core.rng)
+        self.live: set[Transaction] = set()
+        self.sent: dict[Transaction, Sent] = {}
+        self.pending: Transaction | None = None
+        self.offering: Sent | None = None
+        self.wanted: Sent | None = None
+        self.back_off: Timer | None = None
+        self.unacked: dict[int, Unacknowledged] = {}
+        self.asked: dict[int, Transaction] = {}
+        self.next_token = 1
+        self.bye_wanted: HeaderList | None = None
+        self.said_gone = False
+
+    # ------------------------------------------------------------------ what the user asks for
+
+    def bye(self, headers: HeaderList, now: float) -> None:
+        """End the session. A callee waits for the ACK of its 2xx first (15)."""
+        if self.phase is not Phase.UP or self.bye_wanted is not None:
+            return
+        if self.unacked:
+            self.bye_wanted = headers
+            return
+        self._send_bye(headers, now)
+
+    def reoffer(self, body: bytes | None, headers: HeaderList, now: float) -> None:
+        """A re-INVITE, as soon as none is under way. A newer wish replaces one that still waits."""
+        if self.phase is Phase.UP and self.bye_wanted is None:
+            self.wanted = Sent(Purpose.OFFER, "INVITE", headers, body)
+            self._try_offer(now)
+
+    def acknowledge(self, body: bytes | None, now: float) -> None:
+        """Pay the ACK that a late offer left owed."""
+        for sent in list(self.sent.values()):
+            if self.dialog is not None and self.dialog.remote_tag in sent.acks:
+                tag = self.dialog.remote_tag
+                if sent.acks[tag] is None:
+                    self._ack(sent, self.dialog, body)
+        self._try_offer(now)
+
+    def request(self, method: str, headers: HeaderList, body: bytes | None, now: float) -> None:
+        """A request in the dialog."""
+        if self.dialog is None or self.phase is Phase.OVER or self.bye_wanted is not None:
+            self.core.emit(events.RequestAnswered(self.name, method, 481, None))
+            return
+        self._send_in_dialog(Sent(Purpose.PASSED, method, headers, body), self.dialog, now)
+
+    # ------------------------------------------------------------------ requests of our own
+
+    def _send_in_dialog(self, sent: Sent, dialog: Dialog, now: float) -> None:
+        """Send, or send again with credentials: next CSeq, new branch, same dialog (22.2)."""
+        path = dialog.path()
+        sent.dialog = dialog
+        login = self.digest.headers(sent.method, path.uri)
+        request = Request(
+            sent.method,
+            path.uri,
+            [
+                self.core.via(self.local),
+                *dialog.headers(sent.method, dialog.counters.next(), MAX_FORWARDS),
+                *self.core.request_headers(self.local, [*login, *sent.headers], sent.body),
+            ],
+            sent.body or b"",
+        )
+        self.start(sent, request, dialog.destination(), now)
+
+    def start(self, sent: Sent, request: Request, destination: Address, now: float) -> None:
+        """A client transaction of this leg."""
+        transaction = self.core.layer.request(request, destination, self.local, self, now)
+        sent.transaction = transaction
+        sent.provisional = False
+        self.live.add(transaction)
+        self.sent[transaction] = sent
+
+    def _send_bye(self, headers: HeaderList, now: float) -> None:
+        assert self.dialog is not None
+        self.wanted = None
+        self.acknowledge(None, now)
+        dialog = self.dialog
+        self.end(now)
+        self._send_in_dialog(Sent(Purpose.BYE, "BYE", headers, None), dialog, now)
+
+    def _ack(self, sent: Sent, dialog: Dialog, body: bytes | None) -> None:
+        """13.2.2.4: ACK to a 2xx is a request of its own, on the dialog's route, with the INVITE's
+        credentials.
+        """
+        invite = sent.request
+        path = dialog.path()
+        login = [(h.raw.partition(":")[0], h.value) for h in invite.headers if h.key in _CREDENTIALS]
+        ack = Request(
+            "ACK",
+            path.uri,
+            [
+                self.core.via(self.local),
+                *dialog.headers("ACK", invite.cseq.number, MAX_FORWARDS),
+                *self.core.request_headers(self.local, login, body),
+            ],
+            body or b"",
+        )
+        sent.acks[dialog.remote_tag] = data = ack.to_bytes()
+        self.core.send(data, dialog.destination(), self.local)
+
+    def _ack_again(self, sent: Sent, dialog: Dialog) -> bool:
+        """A copy of a 2xx: its ACK was lost. True if this 2xx was met before."""
+        if dialog.remote_tag not in sent.acks:
+            return False
+        data = sent.acks[dialog.remote_tag]
+        if data is not None:
+            self.core.send(data, dialog.destination(), self.local)
+        return True
+
+    def _owed(self) -> bool:
+        return any(ack is None for sent in self.sent.values() for ack in sent.acks.values())
+
+    def _try_offer(self, now: float) -> None:
+        if self.wanted is None or self.phase is not Phase.UP or self.dialog is None or self._busy():
+            return
+        self.offering, self.wanted = self.wanted, None
+        self._send_in_dialog(self.offering, self.dialog, now)
+        self._guard(self.offering, self.core.settings.ring_timeout, now)
+
+    def _busy(self) -> bool:
+        waiting = self.back_off is not None and self.back_off.running
+        return bool(
+            self.offering or self.pending or self.unacked or self.bye_wanted is not None or waiting
+        ) or (self._owed())
+
+    def _guard(self, sent: Sent, seconds: float, now: float) -> None:
+        """An INVITE that nobody ever answers is cancelled, and forgotten 64*T1 after (9.1)."""
+        if sent.guard is not None:
+            sent.guard.cancel()
+        sent.guard = self.core.timers.start(now + seconds, lambda at: self.on_guard(sent, at))
+
+    def on_guard(self, sent: Sent, now: float) -> None:
+        """The guard of an INVITE rang."""
+        transaction = sent.transaction
+        if transaction is None or transaction.answered:
+            return
+        if not sent.cancelled and sent.provisional:
+            self.send_cancel(sent, (), now)
+            return
+        transaction.kill(now)
+        if sent.purpose is Purpose.OFFER:
+            self.on_final(sent, 408, None, now)
+
+    def send_cancel(self, sent: Sent, headers: HeaderList, now: float) -> None:
+        """9.1: the INVITE's Request-URI, one Via with its branch, its CSeq number, its Route."""
+        transaction = sent.transaction
+        assert transaction is not None
+        invite = transaction.request
+        sent.cancelled = True
+        kept = [h for h in invite.headers if h.key in _CANCEL_KEEPS]
+        cseq = header("CSeq", f"{invite.cseq.number} CANCEL")
+        extra = [
+            h for h in self.core.request_headers(self.local, headers, None) if h.key not in _NOT_IN_CANCEL
+        ]
+        cancel = Request("CANCEL", invite.uri, [*kept, cseq, *extra])
+        self.start(Sent(Purpose.CANCEL, "CANCEL", headers, None), cancel, transaction.destination, now)
+        self._guard(sent, self.core.settings.timers.t64, now)
+
+    # ------------------------------------------------------------------ answers to them
+
+    def on_response(self, transaction: Transaction, response: Response, now: float) -> None:
+        """A response to one of our requests."""
+        sent = self.sent[transaction]
+        if response.status < 200:
+            sent.provisional = True
+            self.on_provisional(sent, response, now)
+        elif response.status in (401, 407) and self._try_again(sent, response, now):
+            return
+        else:
+            self.on_final(sent, response.status, response, now)
+
+    def _try_again(self, sent: Sent, response: Response, now: float) -> bool:
+        """22.2: once more with credentials. A CANCEL cannot be challenged (22.1)."""
+        if sent.purpose is Purpose.CANCEL or sent.cancel is not None:
+            return False
+        if not self.digest.learn(response, sent.tried):
+            return False
+        if sent.purpose is not Purpose.BYE and self.phase is Phase.OVER:
+            return False
+        self.send_again(sent, now)
+        return True
+
+    def send_again(self, sent: Sent, now: float) -> None:
+        """The same request in a new transaction."""
+        assert sent.dialog is not None
+        self._send_in_dialog(sent, sent.dialog, now)
+
+    def on_provisional(self, sent: Sent, response: Response, now: float) -> None:
+        """A 1xx. Of a re-INVITE it only proves life."""
+
+    def on_timeout(self, transaction: Transaction, now: float) -> None:
+        """Nobody answered our request: as if 408 (8.1.3.1). A peer's request nobody answered is forgotten."""
+        if (sent := self.sent.get(transaction)) is not None:
+            self.on_final(sent, 408, None, now)
+
+    def on_unreachable(self, transaction: Transaction, now: float) -> None:
+        """The network refused our request: as if 503 (8.1.3.1)."""
+        if (sent := self.sent.get(transaction)) is not None:
+            self.on_final(sent, 503, None, now)
+
+    def on_final(self, sent: Sent, status: int, response: Response | None, now: float) -> None:
+        """The final answer to one of our requests, real or inferred."""
+        if sent.purpose is Purpose.OFFER:
+            self._offer_answered(sent, status, response, now)
+        elif sent.purpose is Purpose.PASSED:
+            self._passed_answered(sent, status, response, now)
+
+    def _passed_answered(self, sent: Sent, status: int, response: Response | None, now: float) -> None:
+        if sent.method == "UPDATE" and response is not None and status < 300 and self.dialog is not None:
+            self.dialog = self.dialog.refreshed(response)
+        self.core.emit(events.RequestAnswered(self.name, sent.method, status, response))
+        if status == 481 and self.phase is Phase.UP:
+            self._lost(status, response, now)
+
+    def _offer_answered(self, sent: Sent, status: int, response: Response | None, now: float) -> None:
+        if response is not None and 200 <= status < 300:
+            self._offer_accepted(sent, response, now)
+            return
+        self.offering = None
+        if sent.guard is not None:
+            sent.guard.cancel()
+        if self.phase is not Phase.UP:
+            return
+        if status == 491 and response is not None and sent.attempts < self.core.settings.max_offer_retries:
+            self._offer_later(sent, now)
+            return
+        self.core.emit(events.OfferRejected(self.name, status))
+        if status in (408, 481):
+            self._lost(status, response, now)
+        else:
+            self._try_offer(now)
+
+    def _offer_accepted(self, sent: Sent, response: Response, now: float) -> None:
+        assert sent.dialog is not None
+        if self._ack_again(sent, sent.dialog):
+            return
+        if sent.guard is not None:
+            sent.guard.cancel()
+        dialog = (self.dialog or sent.dialog).refreshed(response)
+        self.dialog = sent.dialog = dialog
+        self.offering = None
+        if self.phase is Phase.UP and not sent.body and has_sdp(response):
+            sent.acks[dialog.remote_tag] = None
+        else:
+            self._ack(sent, dialog, None)
+        if self.phase is Phase.UP:
+            self.core.emit(events.OfferAnswered(self.name, response))
+            self._try_offer(now)
+
+    def _offer_later(self, sent: Sent, now: float) -> None:
+        """14.1: the owner of the Call-ID waits 2.1 to 4 s, the other at most 2 s, in steps of 10 ms."""
+        sent.attempts += 1
+        low, high = (210, 400) if self.owns_call_id else (0, 200)
+        wait = self.core.rng.randint(low, high) / 100
+        sent.tried.clear()
+        self.wanted = self.wanted or sent
+        self.back_off = self.core.timers.start(now + wait, self._try_offer)
+
+    def _lost(self, status: int, response: Response | None, now: float) -> None:
+        """12.2.1.2: 481, 408 or silence to a request in the dialog ends it."""
+        silent = response is None
+        reason = "gone" if status == 481 else "timeout"
+        if self.bye_wanted is None:
+            self.core.emit(events.Ended(self.name, None, reason))
+        if silent or status == 408:
+            self._send_bye(self.bye_wanted or (), now)
+        else:
+            self.end(now)
+
+    # ------------------------------------------------------------------ the end
+
+    def end(self, now: float) -> None:
+        """The session is over; `Leg` answers what is still open."""
+        raise NotImplementedError
+
+    def on_ack(self, transaction: Transaction, request: Request, now: float) -> None:
+        """An ACK to a 2xx of ours that bears the branch of its INVITE (RFC 2543 peers)."""
+        raise NotImplementedError
+
+    def on_terminated(self, transaction: Transaction, now: float) -> None:
+        """A transaction has ended."""
+        self.live.discard(transaction)
+        sent = self.sent.pop(transaction, None)
+        if sent is not None and sent.transaction is transaction and sent.guard is not None:
+            sent.guard.cancel()
+        if self.pending is transaction:
+            self.pending = None
+        for token in [t for t, asked in self.asked.items() if asked is transaction]:
+            del self.asked[token]
+        self._check_gone()
+
+    def _check_gone(self) -> None:
+        if self.phase is Phase.OVER and not self.live and not self.unacked and not self.said_gone:
+            self.said_gone = True
+            self.forget()
+            self.core.emit(events.LegGone(self.name))
+
+    def find(self, remote_tag: str) -> Dialog | None:
+        """The dialog of this leg with that peer."""
+        return self.dialog if self.dialog is not None and self.dialog.remote_tag == remote_tag else None
+
+    def forget(self) -> None:
+        """Let the user agent forget us."""
+        self.core.legs.pop(self.name, None)
+        if self.dialog is not None:
+            self.core.dialogs.pop(self.dialog.id, None)
+
+
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization"})
+_CANCEL_KEEPS = frozenset({"via", "route", "max-forwards", "from", "to", "call-id"})
+_NOT_IN_CANCEL = frozenset({"contact", "allow"})
+
+
+def has_sdp(message: Request | Response) -> bool:
+    """Whether a session description comes with the message, alone or as part of several (RFC 5621)."""
+    kind = message.content_type
+    if not message.body:
+        return False
+    return kind == "application/sdp" or (
+        kind.startswith("multipart/") and b"application/sdp" in message.body.lower()
+    )
