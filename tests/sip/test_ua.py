@@ -757,6 +757,7 @@ def test_an_unreachable_peer_fails_at_once_with_503(out: Network) -> None:
 
 def test_what_the_caller_gives_is_carried_and_what_is_ours_stays_ours(out: Network) -> None:
     extra = [
+        ("User-Agent", "other"),
         ("P-Asserted-Identity", '"A" <sip:1@x>'),
         ("X-QM-Line", "5"),
         ("Via", "evil"),

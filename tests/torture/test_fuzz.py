@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import random
 import time
 from collections.abc import Callable
@@ -42,14 +43,18 @@ SPECIAL = [
     b"9" * 20,
 ]
 SEEDS = [*MESSAGES.values(), request(body=SDP), request("ACK", to_tag="x"), request("CANCEL")]
-MILLISECONDS = 0.050
+SECONDS = 0.050
 
 
 def quick(work: Callable[[], object]) -> None:
-    """CPU time, so that a busy machine does not fail the test."""
-    began = time.process_time()
-    work()
-    assert time.process_time() - began < MILLISECONDS
+    """CPU time, and without a garbage collection that others have earned."""
+    gc.disable()
+    try:
+        began = time.process_time()
+        work()
+        assert time.process_time() - began < SECONDS
+    finally:
+        gc.enable()
 
 
 def read_all(data: bytes) -> None:
@@ -100,18 +105,19 @@ def test_mutated_sdp(seed: int) -> None:
     read = 0
     for _ in range(1_000):
         data = mutate(rng, base)
-        try:
-            began = time.process_time()
-            sdp = Sdp.parse(data)
-            assert sdp.to_bytes().rstrip(b"\r\n") == data.rstrip(b"\r\n") or b"\r\n" in data
-            edited = with_media(keep_formats(rewrite_origin(sdp, 1, 2, "192.0.2.9")), "192.0.2.9", 6000, 6001)
-            assert len(Sdp.parse(edited.to_bytes()).media) == len(sdp.media)
-            assert len(Sdp.parse(answer(sdp, 1, 1, "192.0.2.9", 6000).to_bytes()).media) == len(sdp.media)
+        with contextlib.suppress(SdpError):
+            quick(lambda data=data: edit_all(data))  # type: ignore[misc]
             read += 1
-        except SdpError:
-            pass
-        assert time.process_time() - began < MILLISECONDS
     assert read > 100
+
+
+def edit_all(data: bytes) -> None:
+    """Every edit a call makes; what comes out can be read again and has as many streams."""
+    sdp = Sdp.parse(data)
+    assert sdp.to_bytes().rstrip(b"\r\n") == data.rstrip(b"\r\n")
+    edited = with_media(keep_formats(rewrite_origin(sdp, 1, 2, "192.0.2.9")), "192.0.2.9", 6000, 6001)
+    assert len(Sdp.parse(edited.to_bytes()).media) == len(sdp.media)
+    assert len(Sdp.parse(answer(sdp, 1, 1, "192.0.2.9", 6000).to_bytes()).media) == len(sdp.media)
 
 
 @settings(max_examples=300, deadline=None)
@@ -152,7 +158,7 @@ def test_the_largest_message_of_one_nasty_kind_is_read_in_time(header: str) -> N
         _ = message.contacts, message.values("route"), message.values("x")
     except SipParseError:
         pass
-    assert time.process_time() - began < 4 * MILLISECONDS  # 64 KiB; a usual message is a hundredth of it
+    assert time.process_time() - began < 4 * SECONDS  # 64 KiB; a usual message is a hundredth of it
 
 
 def test_limits() -> None:
