@@ -1,0 +1,145 @@
+"""SIPp, a SIP stack that is not ours, calls us and is called by us; also with every n-th packet lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import socket
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from qm_sip.net.udp import SipEndpoint
+from qm_sip.sip import events as ev
+from qm_sip.sip.events import Address, UaEvent
+from qm_sip.sip.ua import UserAgent, UserAgentSettings
+from tests.sip.network import SDP
+
+pytestmark = [
+    pytest.mark.wire,
+    pytest.mark.skipif(shutil.which("sipp") is None, reason="SIPp is not installed (Debian: sip-tester)"),
+]
+
+CALLS = 60
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """A user agent that answers every call, or makes some, and counts what happened."""
+
+    def __init__(self) -> None:
+        self.ua = UserAgent(UserAgentSettings(), random.Random(7), lambda request, source: None)
+        self.endpoint = SipEndpoint(self.ua, [Address("127.0.0.1", 0)], self.on_events)
+        self.seen: Counter[str] = Counter()
+        self.status: Counter[int] = Counter()
+
+    def on_events(self, happened: list[UaEvent]) -> None:
+        now = self.endpoint.now()
+        for event in happened:
+            self.seen[type(event).__name__] += 1
+            if isinstance(event, ev.CallOffered):
+                self.ua.provisional(event.leg, 180, now=now)
+                self.ua.answer(event.leg, SDP, now=now)
+            elif isinstance(event, ev.Answered):
+                self.ua.bye(event.leg, now=now)
+            elif isinstance(event, ev.Rejected):
+                self.status[event.status] += 1
+
+    def call(self, leg: str, to: Address) -> None:
+        here = self.endpoint.addresses[0]
+        uri = f"sip:service@{to.host}:{to.port}"
+        me = f"<sip:caller@{here.host}:{here.port}>"
+        self.ua.invite(
+            leg,
+            uri,
+            to=f"<{uri}>",
+            from_=me,
+            body=SDP,
+            destination=to,
+            local=here,
+            now=self.endpoint.now(),
+        )
+        self.endpoint.flush()
+
+
+async def sipp(*arguments: str, cwd: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        "sipp",
+        *arguments,
+        "-i",
+        "127.0.0.1",
+        "-nostdin",
+        "-timeout",
+        "60",
+        "-trace_err",
+        cwd=cwd,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+
+
+async def end(process: asyncio.subprocess.Process) -> int:
+    try:
+        return await asyncio.wait_for(process.wait(), 70)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.mark.parametrize("lost", [0, 10], ids=["all arrive", "one in ten lost"])
+def test_sipp_calls_us(tmp_path: Path, lost: int) -> None:
+    async def scenario() -> None:
+        server = Server()
+        await server.endpoint.start()
+        try:
+            host, port = server.endpoint.addresses[0]
+            loss = ["-lost", str(lost)] if lost else []
+            rate = ["-m", str(CALLS), "-r", "60", "-d", "100"]
+            caller = await sipp(
+                "-sn", "uac", f"{host}:{port}", "-p", str(free_port()), *rate, *loss, cwd=tmp_path
+            )
+            assert await end(caller) == 0
+        finally:
+            await server.endpoint.stop()
+        assert server.seen["CallOffered"] == CALLS
+        # Where an ACK was lost, SIPp's BYE may come before the repeated 200 has brought it another.
+        assert server.seen["Ended"] == CALLS
+        assert server.seen["Acknowledged"] == CALLS or lost
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("lost", [0, 10], ids=["all arrive", "one in ten lost"])
+def test_we_call_sipp(tmp_path: Path, lost: int) -> None:
+    async def scenario() -> None:
+        server = Server()
+        await server.endpoint.start()
+        port = free_port()
+        loss = ["-lost", str(lost)] if lost else []
+        callee = await sipp("-sn", "uas", "-p", str(port), "-m", str(CALLS), *loss, cwd=tmp_path)
+        try:
+            await asyncio.sleep(0.5)
+            for number in range(CALLS):
+                server.call(f"c{number}", Address("127.0.0.1", port))
+                await asyncio.sleep(0.01)
+            async with asyncio.timeout(40):
+                while True:
+                    if server.seen["Answered"] + sum(server.status.values()) >= CALLS:
+                        break
+                    await asyncio.sleep(0.05)
+            assert await end(callee) == 0
+        finally:
+            if callee.returncode is None:
+                callee.kill()
+            await server.endpoint.stop()
+        assert server.seen["Answered"] == CALLS and not server.status
+
+    asyncio.run(scenario())
