@@ -163,6 +163,7 @@ class Call:
     def _call(self, now: float) -> None:
         body = self._offer_to_callee()
         way = self.way
+        self.desk.calling(self)
         self.desk.ua.invite(
             self.legs["callee"],
             way.uri,

@@ -48,5 +48,8 @@ class Desk(Protocol):
     def count_confidential(self) -> None:
         """One more today."""
 
+    def calling(self, call: Call) -> None:
+        """The callee leg is about to begin: its events are the call's."""
+
     def over(self, call: Call) -> None:
         """The call is over; forget it."""

@@ -127,6 +127,9 @@ class Switchboard:
     def count_confidential(self) -> None:
         self.keeper.keep(CountConfidential())
 
+    def calling(self, call: Call) -> None:
+        self._legs[call.legs["callee"]] = (call, "callee")
+
     def over(self, call: Call) -> None:
         self.calls.pop(call.id, None)
 
@@ -228,6 +231,11 @@ class Switchboard:
         for call in list(self.calls.values()):
             call.hang_up(now)
 
+    @property
+    def legs_known(self) -> int:
+        """How many legs belong to a call. Goes back to zero."""
+        return len(self._legs)
+
     def __iter__(self) -> Iterator[Call]:
         return iter(self.calls.values())
 
@@ -241,8 +249,7 @@ class Switchboard:
             self.ua.reject(event.leg, refused.status, now=now)
             return
         self.calls[call.id] = call
-        for leg, name in call.legs.items():
-            self._legs[name] = (call, leg)
+        self._legs[event.leg] = (call, "caller")
         call.begin(event.request, now)
 
     def _new_call(self, event: sip.CallOffered, now: float) -> Call:

@@ -323,3 +323,17 @@ def test_a_new_customer_on_the_line_has_not_been_told() -> None:
     ended(world)
     assert max(at for _, at in kept(world)) < moved + 0.01
     assert states(world)[-1] is SpanState.UNTOLD
+
+
+def test_a_hang_up_of_either_side_ends_the_other() -> None:
+    for first in ("caller", "agent"):
+        world = World()
+        answering(world)
+        world.dial("1001", line="sales")
+        world.run(3.0)
+        assert world.agent is not None
+        leaver, stayer = (world.caller, world.agent) if first == "caller" else (world.agent, world.caller)
+        world.hang_up(leaver)
+        world.run(0.2)
+        assert stayer.gone
+        ended(world)

@@ -1,8 +1,8 @@
 """A world in one process: a PBX with its phones, the switchboard, and the real engine, all on virtual time.
 
 The PBX is a second real user agent; both ends of every call are its legs, as in loop-through. The network has
-delay and, if asked for, loss. The keeper answers like the catalog does, a little later. Nothing here stands in for product code
-but the catalog's disk.
+delay and, if asked for, loss. The keeper answers like the catalog does, a little later. Nothing here stands in for
+product code but the catalog's disk.
 """
 
 from __future__ import annotations
