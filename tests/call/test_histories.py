@@ -24,15 +24,7 @@ from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import CallFacts, Decision, Outcome, SpanState
 from qm_sip.recorder.spans import add_up
 from qm_sip.sip.sdp import Direction
-from tests.call.test_journeys import (
-    kept,
-)
-from tests.call.test_journeys import (
-    test_a_hang_up_of_either_side_ends_the_other as hung_up_while_talking,
-)
-from tests.call.test_journeys import (
-    test_what_is_said_on_hold_is_not_kept as what_is_said_on_hold,
-)
+from tests.call import test_journeys as journeys
 from tests.call.world import Phone, World
 
 DEEP = os.environ.get("QM_SIP_TEST_DEPTH") == "deep"
@@ -171,7 +163,7 @@ def _the_book(history: History) -> Iterator[str]:
 def _what_was_kept(history: History) -> Iterator[str]:
     """I2, I4, I5: nothing before everybody was told, nothing while held, nothing of a call that turned confidential."""
     world = history.world
-    arrivals = [at for _, at in kept(world)]
+    arrivals = [at for _, at in journeys.kept(world)]
     told = [word.told for word in world.keeper.said(NoteTold)]
     asked = world.engine.asked(protocol.OpenTap)
     if len(asked) > len(world.keeper.said(OpenRecording)):
@@ -242,16 +234,22 @@ GUARDS: dict[str, tuple[type, str, object]] = {
 def _fails(journey: Callable[[], None]) -> bool:
     try:
         journey()
-    except AssertionError:
+    except (AssertionError, IndexError):  # no row where one is due
         return True
     return False
+
+
+JOURNEYS = (
+    journeys.test_what_is_said_on_hold_is_not_kept,
+    journeys.test_a_hang_up_of_either_side_ends_the_other,
+)
 
 
 @pytest.mark.parametrize("guard", GUARDS)
 def test_a_guard_that_is_taken_out_is_noticed(guard: str, monkeypatch: pytest.MonkeyPatch) -> None:
     owner, name, without = GUARDS[guard]
     monkeypatch.setattr(owner, name, without)
-    if any(_fails(journey) for journey in (what_is_said_on_hold, hung_up_while_talking)):
+    if any(_fails(journey) for journey in JOURNEYS):
         return
     for seed in range(400):
         history = History(seed)
