@@ -1,0 +1,1 @@
+"""Sockets and the clock: the asyncio shell round `qm_sip.sip`."""

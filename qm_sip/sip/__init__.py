@@ -1,0 +1,19 @@
+"""SIP: bytes become messages, transactions and dialogs. No socket, no clock: `now` is handed in.
+
+Each line stands on those above it and imports nothing from below.
+
+* `grammar`                      splitting, quoting, parameters; `SipParseError` with the status owed
+* `address`, `via`, `cseq`       typed header values that read and print themselves
+* `message`, `validate`          a datagram as a message that leaves byte for byte; whether it makes sense
+* `sdp_model`, `sdp`             session descriptions line by line; the edits of a B2BUA
+* `events`                       what the user agent tells, in the past tense
+* `timers`, `transaction`        the timer heap; the four machines of RFC 3261 17 as tables
+* `layer`, `reply`               which transaction a message belongs to; answers
+* `dialog`, `digest`             route sets, targets, CSeq; answering challenges
+* `settings`, `core`, `sent`     what all legs share; what a leg remembers of a request
+* `asking`, `leg`                one INVITE usage: its client half, its server half
+* `incoming`, `outgoing`         how a leg comes about: called, or calling
+* `door`, `ua`                   what is refused before anybody is bothered; the one face of all this
+
+`qm_sip.net.udp` puts it on sockets.
+"""
