@@ -98,6 +98,8 @@ def trustworthy(report: Report) -> list[str]:
         doubts.append(f"the load program lost {own['packets_dropped_unread']} packets unread")
     if own["packets_refused_by_kernel"]:
         doubts.append(f"{own['packets_refused_by_kernel']} packets could not be sent")
+    if own["packets_skipped"]:
+        doubts.append(f"the load program was too late for {own['packets_skipped']} packets")
     if own["pace_late"]["p99_ms"] > 5:
         doubts.append(f"the load program was late: p99 {own['pace_late']['p99_ms']:.1f} ms")
     return doubts

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::customer::{self, Customer, Out, RINGING_FOR_NS};
 use crate::figures::{Direction, Own, Percentiles, Times};
 use crate::media::{Media, Places};
+use crate::mmsg::named;
 use crate::rtp::Side;
 use crate::sip::{self, Message};
 use crate::wait::wait;
@@ -148,7 +149,7 @@ fn sip_socket(at: SocketAddrV4) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_recv_buffer_size(4 << 20)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&at.into())?;
+    socket.bind(&at.into()).map_err(|error| named(at, &error))?;
     Ok(socket.into())
 }
 

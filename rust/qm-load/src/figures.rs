@@ -71,6 +71,8 @@ pub struct Own {
     /// How late the slots of the pace were served.
     pub pace_late: Percentiles,
     pub packets_sent: u64,
+    /// Not sent at all, because this program was too late for them (they have no number, so they are not lost).
+    pub packets_skipped: u64,
     pub packets_refused_by_kernel: u64,
     pub packets_dropped_unread: u64,
 }

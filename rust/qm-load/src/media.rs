@@ -222,6 +222,7 @@ impl Media {
             cpu_share: cpu_ns as f64 / wall_ns.max(1) as f64,
             pace_late: self.late.percentiles(),
             packets_sent: self.outbox.sent,
+            packets_skipped: self.pace.skipped,
             packets_refused_by_kernel: self.outbox.refused,
             packets_dropped_unread: self.inbox.overflowed,
         }

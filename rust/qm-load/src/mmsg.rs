@@ -49,8 +49,14 @@ pub fn media_socket(port: u16) -> io::Result<Socket> {
     ] {
         switch_on(socket.as_raw_fd(), level, name)?;
     }
-    socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port).into())?;
+    let everywhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
+    socket.bind(&everywhere.into()).map_err(|error| named(everywhere, &error))?;
     Ok(socket)
+}
+
+/// Which address it was that could not be had.
+pub fn named(address: SocketAddrV4, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{address}: {error}"))
 }
 
 fn switch_on(fd: RawFd, level: i32, name: i32) -> io::Result<()> {

@@ -11,7 +11,12 @@ pub struct Pace<T> {
     at: usize,
     /// Slots are filled in this order, so that even a few phones lie far apart.
     order: Vec<usize>,
+    /// Packets never sent because we were too late for their slot: this program's own fault.
+    pub skipped: u64,
 }
+
+/// Later than this we skip slots instead of sending everything at once: a burst would only make it worse.
+const TOO_LATE_NS: u64 = 3 * INTERVAL_NS;
 
 impl<T: Copy + PartialEq> Pace<T> {
     pub fn new(tick_ns: u64, now: u64) -> Self {
@@ -22,6 +27,7 @@ impl<T: Copy + PartialEq> Pace<T> {
             next_ns: now,
             at: 0,
             order: spread(count),
+            skipped: 0,
         }
     }
 
@@ -41,14 +47,22 @@ impl<T: Copy + PartialEq> Pace<T> {
 
     /// The next slot that is due, with how late we are; nothing when none is.
     pub fn due(&mut self, now: u64) -> Option<(u64, &[T])> {
+        while now > self.next_ns + TOO_LATE_NS {
+            self.skipped += self.slots[self.at].len() as u64;
+            self.step();
+        }
         if now < self.next_ns {
             return None;
         }
         let late = now - self.next_ns;
         let slot = self.at;
+        self.step();
+        Some((late, &self.slots[slot]))
+    }
+
+    fn step(&mut self) {
         self.next_ns += self.tick_ns;
         self.at = (self.at + 1) % self.slots.len();
-        Some((late, &self.slots[slot]))
     }
 
     pub fn next_ns(&self) -> u64 {
@@ -89,6 +103,17 @@ mod tests {
         assert!(pace.due(4_999_999).is_none());
         assert_eq!(pace.due(5_400_000).unwrap().0, 400_000);
         assert_eq!(pace.next_ns(), 6_000_000);
+    }
+
+    #[test]
+    fn after_a_long_sleep_only_the_last_moments_are_made_up_for() {
+        let mut pace = Pace::new(1_000_000, 0);
+        (0..20).for_each(|phone| pace.add(phone));
+        let mut sent = 0;
+        while let Some((_, slot)) = pace.due(50 * INTERVAL_NS) {
+            sent += slot.len() as u64;
+        }
+        assert_eq!((sent, pace.skipped), (61, 20 * 50 - 60));
     }
 
     #[test]
