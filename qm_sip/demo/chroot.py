@@ -138,7 +138,7 @@ def _debootstrap(partial: Path, mirror: str) -> None:
 def _prepare(partial: Path, mirror: str) -> None:
     """What a chroot needs from its host: names, apt's proxy, and the rule that no package starts services."""
     (partial / "etc/apt/sources.list").write_text(f"deb {mirror} {SUITE} main\n")
-    (partial / "etc/apt/apt.conf.d/90qm_sip").write_text(_apt_settings())
+    (partial / "etc/apt/apt.conf.d/90qm_sip").write_text(apt_settings(_apt_configuration()))
     shutil.copyfile("/etc/resolv.conf", partial / "etc/resolv.conf")
     # Without the host's own name in /etc/hosts Asterisk asks the DNS in every call: nine seconds, not 5 ms.
     (partial / "etc/hosts").write_text(f"127.0.0.1 localhost {socket.gethostname()}\n::1 localhost\n")
@@ -147,17 +147,19 @@ def _prepare(partial: Path, mirror: str) -> None:
     policy.chmod(0o755)
 
 
-def _apt_settings() -> str:
+def apt_settings(host: str) -> str:
     """Retries, no languages, and the proxy that the host's apt uses (a chroot does not see its files).
 
     A frozen or slow mirror's `sid` is often older than its week of validity; its signature is checked all the
     same.
     """
-    listed = subprocess.run(
-        ["apt-config", "dump"], check=True, capture_output=True, text=True, timeout=60
-    ).stdout
-    proxies = [line for line in listed.splitlines() if re.match(r"Acquire::https?::Proxy\b", line)]
+    proxies = [line for line in host.splitlines() if re.match(r"Acquire::https?::Proxy\b", line)]
     return "\n".join([*proxies, *APT_SETTINGS, ""])
+
+
+def _apt_configuration() -> str:
+    command = ["apt-config", "dump"]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 def _install_asterisk(partial: Path) -> None:

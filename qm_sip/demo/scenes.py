@@ -95,11 +95,12 @@ def play(stage: Stage, scene: Scene) -> Played:
     try:
         before = Before.of(stage, scene)
         talk(stage, scene, played)
-        _listen(stage, played)
+        if played.heard:
+            stage.tell("  both phones heard each other")
         before.compare(stage, played)
     except QmSipError as error:
         played.problems.append(str(error))
-    _judge(played)
+    judge(played)
     for problem in played.problems:
         stage.tell(f"  PROBLEM: {problem}")
     return played
@@ -188,13 +189,6 @@ def _heard(stage: Stage, speaker: Person, listener: Phone, call: int) -> bool:
     return audio.recognises(heard, audio.read_wav(stage.said_by(speaker)))
 
 
-def _listen(stage: Stage, played: Played) -> None:
-    if played.heard is False:
-        played.problems.append("the two phones did not hear each other")
-    elif played.heard:
-        stage.tell("  both phones heard each other")
-
-
 # --------------------------------------------------------------------------- what the server says of it
 
 
@@ -273,8 +267,11 @@ def _wait(look: Any, seconds: float) -> Any:
 # --------------------------------------------------------------------------- judging
 
 
-def _judge(played: Played) -> None:
+def judge(played: Played) -> None:
+    """Hold what became of a scene against what should."""
     scene = played.scene
+    if played.heard is False:
+        played.problems.append("the two phones did not hear each other")
     if played.outcome != scene.outcome:
         played.problems.append(f"it should be {scene.outcome}, and is {played.outcome or 'unknown'}")
     if scene.reason and scene.reason not in played.reasons:

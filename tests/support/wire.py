@@ -1,0 +1,86 @@
+"""What really went over the wire: a capture on loopback by tshark, read back as values. Bounded in time and size."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from qm_sip.demo.namespace import Network
+
+MOST_S, MOST_KB = 120, 200_000
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One UDP packet; `at` is the kernel's wall clock."""
+
+    at: float
+    source: tuple[str, int]
+    destination: tuple[str, int]
+    payload: bytes
+
+    @property
+    def is_rtp(self) -> bool:
+        """RTP, not RTCP: version 2, and no payload type of RFC 5761 section 4."""
+        return len(self.payload) >= 12 and self.payload[0] >> 6 == 2 and not 192 <= self.payload[1] <= 223
+
+    @property
+    def sip(self) -> str:
+        """The first line of a SIP message, or nothing."""
+        first = self.payload.split(b"\r\n", 1)[0]
+        return first.decode(errors="replace") if b"SIP/2.0" in first else ""
+
+    @property
+    def cseq_method(self) -> str:
+        lines = (line for line in self.payload.split(b"\r\n") if line.lower().startswith(b"cseq:"))
+        return next((line.decode().split()[-1] for line in lines), "")
+
+
+class Wire:
+    """`with Wire(network, path) as wire: ...; wire.packets()` (after the end of the block)."""
+
+    def __init__(self, network: Network, path: Path) -> None:
+        self._network, self._path = network, path
+
+    def __enter__(self) -> Wire:
+        command = ["tshark", "-i", "lo", "-f", "udp", "-w", str(self._path), "-n", "-P",
+                   "-a", f"duration:{MOST_S}", "-a", f"filesize:{MOST_KB}"]  # fmt: skip
+        self._process = subprocess.Popen(
+            self._network.inside(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        until = time.monotonic() + 10
+        while not self._path.exists() or self._path.stat().st_size == 0:
+            assert time.monotonic() < until, "tshark does not capture"
+            time.sleep(0.05)
+        time.sleep(0.3)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        time.sleep(0.5)  # what the kernel still holds for tshark
+        self._process.terminate()
+        self._process.wait(timeout=15)
+
+    def packets(self) -> list[Packet]:
+        fields = ("frame.time_epoch", "ip.src", "udp.srcport", "ip.dst", "udp.dstport", "udp.payload")
+        command = ["tshark", "-r", str(self._path), "-n", "-Y", "udp && !icmp", "-T", "fields"]
+        command += [part for field in fields for part in ("-e", field)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        return list(_read(done.stdout))
+
+
+def _read(text: str) -> Iterator[Packet]:
+    for line in text.splitlines():
+        at, source, source_port, destination, port, payload = line.split("\t")
+        yield Packet(float(at), (source, int(source_port)), (destination, int(port)), bytes.fromhex(payload))
+
+
+def first(packets: list[Packet], wanted: Callable[[Packet], bool], what: str) -> Packet:
+    found = next((packet for packet in packets if wanted(packet)), None)
+    assert found is not None, f"no {what} on the wire"
+    return found
