@@ -207,9 +207,7 @@ impl Tap {
         self.control(now, |out| record::cut(out, from, to));
         if self.guards.stands(Guard::CutHolds) {
             self.forget_between(from, to);
-            if to > now {
-                self.floor = self.floor.max(to);
-            }
+            self.floor = self.floor.max(to);
         }
     }
 

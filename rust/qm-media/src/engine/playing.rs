@@ -139,8 +139,7 @@ fn finished(call: &mut Call, name: LegName, playing: &Playing, cx: &mut Cx<'_>) 
 /// was not heard, so the proof is void.
 pub(super) fn refused(call: &mut Call, name: LegName, destination: SocketAddr, cx: &mut Cx<'_>) {
     cx.world.counters.send_failures += 1;
-    let playing_there =
-        |leg: &mut Leg| leg.playing.as_ref().is_some_and(|p| p.sent_to == destination && p.packets > 0);
+    let playing_there = |leg: &mut Leg| leg.playing.as_ref().is_some_and(|p| p.sent_to == destination);
     if call.leg(name).is_some_and(playing_there) && cx.stands(Guard::RefusalFailsPrompt) {
         fail(call, name, "icmp", cx);
         return pace(call, name, cx);

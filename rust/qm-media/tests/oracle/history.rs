@@ -1,0 +1,524 @@
+//! One history: what is done to a call, at random but mostly sensibly, and the book that is kept of it.
+
+use super::{Book, FIFTH, MS, PROMPTS, Party, Span, Spoken, TapAsked, Told};
+use qm_media::journal::read::Journal;
+use qm_media::protocol::{Event, LegName};
+use qm_media::sim::Sim;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+
+const LEGS: [&str; 2] = ["caller", "callee"];
+const PORTS: [u16; 2] = [30000, 30002];
+/// Packets of a prompt: 100 ms.
+const PROMPT_PACKETS: usize = 5;
+
+pub struct Verdict {
+    pub faults: Vec<String>,
+    pub kept: u64,
+}
+
+/// A prompt under way, as far as we know.
+struct Play {
+    id: String,
+    leg: usize,
+    prompt: usize,
+    spoiled: bool,
+}
+
+struct LegState {
+    open: bool,
+    port: u16,
+    locked: Option<SocketAddr>,
+    /// Where each packet we were sent went.
+    heard: Vec<SocketAddr>,
+}
+
+pub struct History {
+    sim: Sim,
+    dice: u64,
+    now: u64,
+    leased_until: u64,
+    book: Book,
+    legs: [LegState; 2],
+    plays: Vec<Play>,
+    count: u64,
+    faults: Vec<String>,
+}
+
+fn announced(leg: usize) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1 + leg as u8], 4000))
+}
+
+/// Whoever may open the journals; the oracle opens them with the running keys instead.
+fn recipient() -> &'static str {
+    static RECIPIENT: OnceLock<String> = OnceLock::new();
+    RECIPIENT.get_or_init(|| age::x25519::Identity::generate().to_public().to_string())
+}
+
+fn wav(prompt: usize) -> Vec<u8> {
+    let samples = vec![prompt as u8 + 1; PROMPT_PACKETS * 160 * 2];
+    let mut out =
+        b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data".to_vec();
+    out.extend_from_slice(&(samples.len() as u32).to_le_bytes());
+    out.extend_from_slice(&samples);
+    out
+}
+
+fn digest(prompt: usize) -> String {
+    Sha256::digest(wav(prompt)).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+impl History {
+    pub fn new(seed: u64, sim: Sim) -> History {
+        let leg = |port| LegState { open: false, port, locked: None, heard: Vec::new() };
+        let (book, legs) = (Book::default(), PORTS.map(leg));
+        let dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        History {
+            sim,
+            dice,
+            now: 1_000 * MS,
+            leased_until: 0,
+            book,
+            legs,
+            plays: vec![],
+            count: 0,
+            faults: vec![],
+        }
+    }
+
+    /// xorshift64*: below `n`.
+    fn roll(&mut self, n: u64) -> u64 {
+        self.dice ^= self.dice >> 12;
+        self.dice ^= self.dice << 25;
+        self.dice ^= self.dice >> 27;
+        (self.dice.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
+    }
+
+    fn odds(&mut self, n: u64, of: u64) -> bool {
+        self.roll(of) < n
+    }
+
+    pub fn run(mut self) -> Verdict {
+        self.set_up();
+        for _ in 0..60 + self.roll(80) {
+            self.step();
+        }
+        self.wait(300 * MS);
+        let kept = self.judge();
+        Verdict { faults: self.faults, kept }
+    }
+
+    // ------------------------------------------------------------------------------- time and commands
+
+    fn tell(&mut self, command: Value) {
+        self.sim.command(command.to_string().as_bytes(), self.now);
+        self.collect();
+    }
+
+    fn lease(&mut self) {
+        if let Some(out) = self.book.unleased.last_mut().filter(|s| s.to == u64::MAX) {
+            out.to = self.now;
+        }
+        self.leased_until = self.now + 3_000 * MS;
+        self.tell(json!({"do": "lease"}));
+    }
+
+    /// Let time pass; Python may have died meanwhile.
+    fn wait(&mut self, time: u64) {
+        self.now += time;
+        if self.now >= self.leased_until && self.book.unleased.last().is_none_or(|s| s.to != u64::MAX) {
+            self.book.unleased.push(Span::since(self.leased_until));
+        }
+        self.sim.advance(self.now);
+        self.collect();
+    }
+
+    fn set_up(&mut self) {
+        self.leased_until = self.now + 3_000 * MS;
+        self.tell(json!({"do": "configure", "address": "127.0.0.1", "port_low": 30000, "port_high": 30040,
+            "journal_directory": "/j", "key_directory": "/k", "hold_back_ms": 200, "playout_ms": 200,
+            "lease_ms": 3000, "chunk_ms": 250, "media_timeout_ms": 30000}));
+        for (i, facts) in PROMPTS.iter().enumerate() {
+            self.sim.add_file(&format!("{i}.wav"), wav(i));
+            let named = [("record", facts.record), ("listen", facts.listen)];
+            let uses: Vec<_> = named.iter().filter(|(_, named)| *named).map(|(name, _)| name).collect();
+            self.tell(json!({"do": "load_prompt", "prompt": digest(i), "path": format!("{i}.wav"),
+                "identity": "V", "language": "nl", "uses": uses, "purposes": facts.purposes}));
+        }
+        self.book.informed = self.odds(1, 6);
+        let ground = json!({"document": "d", "uses": ["record"], "purposes": ["coaching"]});
+        let informed = if self.book.informed { ground } else { Value::Null };
+        let prompts: Vec<_> = (0..PROMPTS.len()).filter(|i| PROMPTS[*i].of_line).map(digest).collect();
+        self.tell(json!({"do": "load_line", "line": "l", "prompts": prompts, "already_informed": informed}));
+        self.tell(json!({"do": "open_call", "call": "c", "line": "l"}));
+        self.open_leg(0, true);
+        let second_outside = self.odds(1, 4);
+        self.open_leg(1, second_outside);
+        self.bridge(true);
+    }
+
+    fn open_leg(&mut self, leg: usize, outside: bool) {
+        self.book.parties.push(Party { leg, outside, there: Span::since(self.now) });
+        if outside {
+            self.book.changes.push(self.now);
+        }
+        self.tell(
+            json!({"do": "open_leg", "call": "c", "leg": LEGS[leg], "outside": outside, "channel": leg}),
+        );
+        self.legs[leg].open = true;
+        self.announce(leg);
+    }
+
+    fn announce(&mut self, leg: usize) {
+        self.legs[leg].locked = None;
+        let to = announced(leg);
+        self.tell(
+            json!({"do": "set_remote", "call": "c", "leg": LEGS[leg], "address": to.ip(), "port": to.port(),
+            "rtcp_port": to.port() + 1, "send_payload_type": 8,
+            "payload_types": {"8": "PCMA/8000", "101": "telephone-event/8000"}}),
+        );
+    }
+
+    fn bridge(&mut self, on: bool) {
+        let was = self.book.bridged.last().is_some_and(|s| s.to == u64::MAX);
+        match (was, on) {
+            (false, true) => self.book.bridged.push(Span::since(self.now)),
+            (true, false) => self.book.bridged.last_mut().expect("one").to = self.now,
+            _ => {}
+        }
+        self.tell(json!({"do": "bridge", "call": "c", "on": on}));
+    }
+
+    // ---------------------------------------------------------------------------------- what may happen
+
+    fn step(&mut self) {
+        let time = [1, 5, 20, 20, 40, 120, 300][self.roll(7) as usize] * MS;
+        self.wait(time);
+        if self.odds(1, 80) {
+            self.wait(3_200 * MS);
+        }
+        if self.odds(1, 4) || self.book.unleased.last().is_some_and(|s| s.to == u64::MAX) && self.odds(1, 3) {
+            self.lease();
+        }
+        let leg = self.roll(2) as usize;
+        match self.roll(64) {
+            0..=27 => self.talk(leg, 0),
+            28..=30 => {
+                let late = self.roll(250) * MS;
+                self.talk(leg, late);
+            }
+            31 => self.stranger(leg),
+            32 => self.key(leg),
+            33..=37 => self.play(0),
+            38 => self.play(leg),
+            39..=46 => self.open_tap(),
+            47 => self.close_tap(),
+            48 => self.hold(),
+            49 | 50 if self.book.holds.last().is_some_and(|s| s.to == u64::MAX) => self.hold(),
+            51 => self.void(leg),
+            52 | 53 => {
+                let on = self.book.bridged.last().is_some_and(|s| s.to != u64::MAX) || self.odds(1, 4);
+                self.bridge(on);
+            }
+            54 => self.cut(),
+            55 => self.refused(leg),
+            56 => {
+                self.announce(leg);
+                if self.odds(1, 2) {
+                    self.stranger(leg);
+                }
+            }
+            57 => self.stop_play(leg),
+            58 => self.another_party(),
+            59 => self.announce_during_prompt(),
+            _ => self.told_and_tapped(),
+        }
+    }
+
+    /// The usual way, so that most histories record something.
+    fn told_and_tapped(&mut self) {
+        self.play(0);
+        if self.book.parties.iter().any(|p| p.leg == 1 && p.outside && p.there.to == u64::MAX) {
+            self.play(1);
+        }
+        self.wait(110 * MS);
+        self.talk(0, 0);
+        self.open_tap();
+        for _ in 0..self.roll(20) {
+            self.wait(20 * MS);
+            self.talk(0, 0);
+        }
+    }
+
+    fn packet(&mut self, leg: usize, source: SocketAddr, payload_type: u8, payload: &[u8], arrival: u64) {
+        self.count += 1;
+        let mut data = vec![0x80, payload_type];
+        data.extend_from_slice(&(self.count as u16).to_be_bytes());
+        data.extend_from_slice(&[0; 8]);
+        data.extend_from_slice(payload);
+        self.sim.packet_read_late(self.legs[leg].port, source, &data, arrival);
+        self.collect();
+    }
+
+    /// Somebody sends audio; with no lock yet, whoever comes first is locked to.
+    fn speak(&mut self, leg: usize, source: SocketAddr, arrival: u64) {
+        if !self.legs[leg].open {
+            return;
+        }
+        if self.legs[leg].locked.is_none() {
+            self.legs[leg].locked = Some(source);
+            if source.ip() != announced(leg).ip() {
+                self.void_told(leg, |told| told.sent_to != source);
+            }
+        }
+        let genuine = self.legs[leg].locked == Some(source);
+        let id = self.book.spoken.len() as u64;
+        self.book.spoken.push(Spoken { arrival, genuine });
+        self.packet(leg, source, 8, &id.to_be_bytes(), arrival);
+    }
+
+    fn talk(&mut self, leg: usize, late: u64) {
+        let source = self.legs[leg].locked.unwrap_or(announced(leg));
+        self.speak(leg, source, self.now - late);
+    }
+
+    fn stranger(&mut self, leg: usize) {
+        self.speak(leg, SocketAddr::from(([203, 0, 113, 9], 7777)), self.now);
+    }
+
+    fn key(&mut self, leg: usize) {
+        if let Some(source) = self.legs[leg].locked.filter(|_| self.legs[leg].open) {
+            self.packet(leg, source, 101, &[5, 0x8a, 1, 0], self.now);
+        }
+    }
+
+    fn play(&mut self, leg: usize) {
+        let prompt = [0, 0, 1, 1, 2, 3][self.roll(6) as usize];
+        if PROMPTS[prompt].of_line {
+            // A prompt that is refused disturbs nothing.
+            self.spoil(leg);
+        }
+        let id = format!("p{}", self.plays.len());
+        self.plays.push(Play { id: id.clone(), leg, prompt, spoiled: false });
+        self.legs[leg].heard.clear();
+        self.tell(json!({"do": "play", "call": "c", "leg": LEGS[leg], "play": id, "prompt": digest(prompt)}));
+    }
+
+    /// Whatever plays to that leg is not heard to its end.
+    fn spoil(&mut self, leg: usize) {
+        self.plays.iter_mut().filter(|p| p.leg == leg).for_each(|p| p.spoiled = true);
+    }
+
+    fn stop_play(&mut self, leg: usize) {
+        self.spoil(leg);
+        self.tell(json!({"do": "stop_play", "call": "c", "leg": LEGS[leg]}));
+    }
+
+    fn announce_during_prompt(&mut self) {
+        self.announce(0);
+        self.play(0);
+        self.wait(60 * MS);
+        self.stranger(0);
+        self.wait(60 * MS);
+    }
+
+    fn refused(&mut self, leg: usize) {
+        if !self.legs[leg].open {
+            return;
+        }
+        let destination = self.legs[leg].locked.unwrap_or(announced(leg));
+        let playing = self.plays.iter().rev().find(|p| p.leg == leg).is_some_and(|p| !p.spoiled);
+        if playing {
+            self.spoil(leg);
+        }
+        let now = self.now;
+        // While a prompt plays the refusal is that prompt's.
+        self.void_told(leg, |told| !playing && told.sent_to == destination && now <= told.ended + FIFTH);
+        self.sim.icmp_refused(self.legs[leg].port, destination, self.now);
+        self.collect();
+    }
+
+    fn open_tap(&mut self) {
+        let listen = self.odds(1, 5);
+        let purposes = if self.odds(1, 5) { vec!["coaching", "assessment"] } else { vec!["coaching"] };
+        let recipients = !self.odds(1, 8);
+        let mut proofs: Vec<String> = self.book.told.iter().map(|t| t.proof.clone()).collect();
+        if self.book.informed && self.odds(1, 2) || self.odds(1, 30) {
+            proofs = vec!["already-informed".into()];
+        } else if self.odds(1, 6) {
+            proofs.truncate(1);
+        }
+        let id = format!("t{}", self.book.taps.len());
+        let keys = if recipients {
+            json!({"coaching": [recipient()], "assessment": [recipient()]})
+        } else {
+            json!({})
+        };
+        let command = json!({"do": "open_tap", "call": "c", "tap": id, "use": if listen { "listen" } else { "record" },
+            "purposes": purposes, "proofs": proofs, "recipients": keys, "header": {}});
+        self.book.taps.push(TapAsked {
+            id,
+            listen,
+            purposes,
+            proofs,
+            recipients,
+            asked: self.now,
+            closed: u64::MAX,
+        });
+        self.tell(command);
+    }
+
+    fn close_tap(&mut self) {
+        let Some(tap) = self.book.taps.last().map(|t| t.id.clone()) else { return };
+        let keep = self.odds(1, 2);
+        if !keep {
+            // Only of this tap, but the others are then not asked about.
+            self.book
+                .taps
+                .iter()
+                .map(|t| t.id.clone())
+                .collect::<Vec<_>>()
+                .into_iter()
+                .for_each(|t| self.close(&t, false));
+            self.book.changes.push(self.now);
+        } else {
+            self.close(&tap, true);
+        }
+    }
+
+    fn close(&mut self, tap: &str, keep: bool) {
+        if keep {
+            self.kept_as_it_stood(|t| t.id == tap);
+        }
+        self.tell(
+            json!({"do": "close_tap", "call": "c", "tap": tap, "reason": "private", "keep_held_back": keep}),
+        );
+    }
+
+    fn kept_as_it_stood(&mut self, which: impl Fn(&TapAsked) -> bool) {
+        let now = self.now;
+        self.book.taps.iter_mut().filter(|t| which(t)).for_each(|t| t.closed = t.closed.min(now));
+    }
+
+    fn hold(&mut self) {
+        let on = self.book.holds.last().is_none_or(|s| s.to != u64::MAX);
+        match on {
+            true => self.book.holds.push(Span::since(self.now)),
+            false => self.book.holds.last_mut().expect("one").to = self.now,
+        }
+        self.tell(json!({"do": "hold", "call": "c", "on": on}));
+    }
+
+    fn void_told(&mut self, leg: usize, which: impl Fn(&Told) -> bool) {
+        for told in self.book.told.iter_mut().filter(|t| t.leg == leg && which(t)) {
+            told.void = told.void.min(self.now);
+        }
+    }
+
+    fn void(&mut self, leg: usize) {
+        self.void_told(leg, |_| true);
+        self.spoil(leg);
+        self.book.changes.push(self.now);
+        self.tell(json!({"do": "void_proofs", "call": "c", "leg": LEGS[leg], "reason": "transfer"}));
+    }
+
+    fn cut(&mut self) {
+        let Some(tap) = self.book.taps.last().map(|t| t.id.clone()) else { return };
+        let from = self.now - self.roll(300) * MS;
+        let to = self.now + self.roll(400) * MS;
+        // The book does not tell taps apart: cut them all.
+        self.book.cuts.push((self.now, Span { from, to }));
+        for tap in self.book.taps.iter().map(|t| t.id.clone()).chain([tap]).collect::<Vec<_>>() {
+            self.tell(json!({"do": "cut", "call": "c", "tap": tap, "from_ns": from, "to_ns": to}));
+        }
+    }
+
+    fn another_party(&mut self) {
+        self.spoil(1);
+        let now = self.now;
+        self.book.parties.iter_mut().filter(|p| p.leg == 1).for_each(|p| p.there.to = p.there.to.min(now));
+        self.book.told.iter_mut().filter(|t| t.leg == 1).for_each(|t| t.gone = t.gone.min(now));
+        self.legs[1].open = false;
+        self.kept_as_it_stood(|_| true);
+        self.tell(json!({"do": "close_leg", "call": "c", "leg": "callee"}));
+        if self.odds(1, 2) {
+            self.wait(20 * MS);
+            // Recorded alone, and then somebody joins.
+            self.open_tap();
+            for _ in 0..15 {
+                self.wait(20 * MS);
+                self.talk(0, 0);
+            }
+        }
+        let outside = self.odds(2, 3);
+        self.open_leg(1, outside);
+    }
+
+    // ------------------------------------------------------------------------------------ what came of it
+
+    fn collect(&mut self) {
+        for sent in self.sim.take_packets() {
+            let leg = self.legs.iter_mut().find(|leg| leg.port == sent.from_port);
+            leg.expect("a leg of ours").heard.push(sent.to);
+        }
+        for event in self.sim.take_events() {
+            match event {
+                Event::LegOpened { leg, port, .. } => self.legs[leg.index()].port = port,
+                Event::PromptFinished { leg, play, proof, ended_ns, packets, .. } => {
+                    self.finished(leg, &play, proof, ended_ns, packets as usize);
+                }
+                Event::PromptFailed { play, .. } => {
+                    self.plays.iter_mut().filter(|p| p.id == play).for_each(|p| p.spoiled = true);
+                }
+                Event::TapOpened { tap, .. } => {
+                    let asked = self.book.taps.iter().find(|t| t.id == tap).expect("we asked").clone();
+                    self.faults.extend(self.book.opening_faults(&asked, self.now));
+                }
+                Event::CommandFailed { reason, .. } if reason != "unknown-tap" && reason != "unknown-leg" => {
+                    self.faults.push(reason);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn finished(&mut self, leg: LegName, play: &str, proof: String, ended: u64, packets: usize) {
+        let leg = leg.index();
+        let known = self.plays.iter_mut().find(|p| p.id == play).expect("we played it");
+        if known.spoiled || packets != PROMPT_PACKETS {
+            self.faults.push(format!("{play} was not heard to its end"));
+        }
+        known.spoiled = true;
+        let prompt = known.prompt;
+        let heard = &self.legs[leg].heard;
+        let whole = &heard[heard.len().saturating_sub(PROMPT_PACKETS)..];
+        let Some(&sent_to) = whole.first() else { return self.faults.push("a prompt of nothing".into()) };
+        if whole.iter().any(|to| *to != sent_to) {
+            self.faults.push(format!("{play} went to two places"));
+        }
+        self.book.told.push(Told { proof, leg, prompt, ended, sent_to, void: u64::MAX, gone: u64::MAX });
+    }
+
+    fn judge(&mut self) -> u64 {
+        let mut kept = 0;
+        let journals: Vec<_> =
+            self.sim.journals().iter().map(|(tap, data)| (tap.clone(), data.clone())).collect();
+        for (tap, data) in journals {
+            let journal = Journal::open(&data, &self.sim.keys()[&tap]).expect("a whole journal");
+            let asked = self.book.taps.iter().find(|t| t.id == tap).expect("we asked").clone();
+            for (packet, payload) in journal.packets() {
+                kept += 1;
+                let Ok(id) = <[u8; 8]>::try_from(payload) else {
+                    self.faults.push("kept a key press".into());
+                    continue;
+                };
+                let spoken = self.book.spoken[u64::from_be_bytes(id) as usize].clone();
+                assert_eq!(spoken.arrival, packet.arrival);
+                self.faults.extend(self.book.keeping_faults(&asked, &spoken));
+            }
+        }
+        kept
+    }
+}
