@@ -8,7 +8,7 @@ integer nanoseconds of CLOCK_MONOTONIC (`*_ns`). The Rust side of this page is
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 LegName = Literal["caller", "callee"]
@@ -23,7 +23,7 @@ class Command:
     do: ClassVar[str]
 
     def to_json(self) -> dict[str, Any]:
-        return {"do": self.do, **asdict(self)}
+        return {"do": self.do, **vars(self)}
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ class SipEndpoint:
         self._listen, self._on_events = tuple(listen), on_events
         self._sockets: dict[Address, socket.socket] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._due: float | None = None  # uvloop's handle of an overdue moment does not know it
         self._flushing = False
 
     async def start(self) -> None:
@@ -171,12 +172,12 @@ class SipEndpoint:
         assert self._loop is not None
         due = self.ua.next_timer()
         if self._timer is not None:
-            if due is not None and self._timer.when() == due and not self._timer.cancelled():
+            if due == self._due:
                 return
             self._timer.cancel()
             self._timer = None
         if due is not None and self._sockets:
-            self._timer = self._loop.call_at(due, self._ring)
+            self._timer, self._due = self._loop.call_at(due, self._ring), due
 
     def _ring(self) -> None:
         self._timer = None
