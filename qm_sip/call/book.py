@@ -5,9 +5,9 @@ A confidential or emergency call has no book at all (`Blank`): nothing that coul
 
 from __future__ import annotations
 
+from qm_sip.call.spans import SpanBook, outcome
 from qm_sip.call.words import FinishRow, Keeper, NoteSpans, OpenRow, Word
 from qm_sip.policy.facts import CallFacts, CallId, Reason, SpanState
-from qm_sip.recorder.spans import SpanBook, outcome
 
 
 class Book:
@@ -36,7 +36,8 @@ class Book:
         """From `at` on the call is in this state."""
         if self._ends is None:
             self._spans.change(state, at, reason)
-            self._keeper.keep(NoteSpans(self.call, self._spans.spans(at)))
+            if state is not SpanState.TOLD:  # a moment between the prompt and the first sample
+                self._keeper.keep(NoteSpans(self.call, self._spans.spans(at)))
 
     @property
     def state(self) -> SpanState:

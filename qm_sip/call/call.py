@@ -274,6 +274,9 @@ class Call:
             if self._move(Happening.ACKED_UNTOLD) is State.TELLING:
                 self._tone(other(self.customer), "waiting")
             self.recording.tell()
+        elif self.state is State.ANSWERED:  # told nothing, because the engine died meanwhile
+            self._move(Happening.ACKED_UNTOLD)
+            self._after_prompt(Happening.NOT_TOLD, now)
         else:
             self._move(Happening.ACKED)
             self._connect(now)
@@ -294,8 +297,13 @@ class Call:
             self._connect(now)
 
     def _connect(self, now: float) -> None:
-        """Both are there and whoever must be told has been: let them talk, and record if the gate is open."""
-        if self.relayed:
+        """Both are there and whoever must be told has been: let them talk, and record if the gate is open.
+
+        If the engine died on the way here, both were told of sockets that are gone: they are joined directly.
+        """
+        if self.relayed and not self._engine_open:
+            self.exchange.go_direct(now)
+        elif self.relayed:
             self.desk.media.send(protocol.Bridge(self.id, on=True))
             if self.recording:
                 self.recording.start("recording", now)
@@ -378,7 +386,7 @@ class Call:
             self._proceed(now)
         elif self.state in (State.GREETING, State.TELLING):
             self._after_prompt(Happening.NOT_TOLD, now)
-        if self.state is State.TALKING:
+        elif self.state is State.TALKING:
             self.exchange.go_direct(now)
         self._finish()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from qm_sip.call import reasons
 from qm_sip.call.book import Book
-from qm_sip.call.capture import NS, Capture, Open, Telling, refusal_of
+from qm_sip.call.capture import NS, Capture, Closed, Open, Telling, refusal_of
 from qm_sip.call.media_plan import Send
 from qm_sip.call.words import (
     CloseRecording,
@@ -42,8 +42,8 @@ class Recording:
 
     @property
     def to_tell(self) -> bool:
-        """Whether the customer has yet to be told."""
-        return not isinstance(self.capture.gate, Open)
+        """Whether the customer has yet to be told, and still may be recorded then."""
+        return isinstance(self.capture.gate, Closed)
 
     @property
     def telling(self) -> bool:

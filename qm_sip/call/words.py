@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from qm_sip.call.spans import Span
 from qm_sip.media import protocol
 from qm_sip.policy.facts import CallFacts, CallId, Decision, Outcome, Party, Reason, Told
-from qm_sip.recorder.spans import Span
 
 
 @dataclass(frozen=True)

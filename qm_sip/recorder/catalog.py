@@ -16,15 +16,15 @@ from typing import Any, TypeVar
 
 from sqlite_utils import Database
 
+from qm_sip.call import spans as book
+from qm_sip.call.spans import Span
 from qm_sip.errors import BrokenInvariant, StartError
 from qm_sip.policy.facts import CallId, Decision, LineKind, Outcome, PersonId, Purpose, Reason, Told
-from qm_sip.recorder import spans as book
 from qm_sip.recorder.jobs import RenderResult
 from qm_sip.recorder.reading import Reading
 from qm_sip.recorder.rows import UNFINISHED, CallRow, Objection, PartyRow, RecordingRow, State
 from qm_sip.recorder.rowseal import RowSeal
 from qm_sip.recorder.schema import migrations
-from qm_sip.recorder.spans import Span
 from qm_sip.recorder.writer import Writer, connect
 
 T = TypeVar("T")

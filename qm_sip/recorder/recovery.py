@@ -21,12 +21,12 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 
+from qm_sip.call.spans import Span
 from qm_sip.policy.facts import CallId, Reason, SpanState
 from qm_sip.recorder.catalog import Catalog
 from qm_sip.recorder.files import PART, SEALED, Store
 from qm_sip.recorder.finish import Finisher
 from qm_sip.recorder.rows import UNFINISHED, State
-from qm_sip.recorder.spans import Span
 
 log = logging.getLogger(__name__)
 

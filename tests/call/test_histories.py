@@ -16,13 +16,13 @@ from qm_sip.call.book import Book
 from qm_sip.call.call import Call
 from qm_sip.call.exchange import Exchange
 from qm_sip.call.recording import Recording
+from qm_sip.call.spans import add_up
 from qm_sip.call.switchboard import Intent, Switchboard
 from qm_sip.call.words import CountConfidential, FinishRow, NoteTold, OpenRecording, OpenRow
 from qm_sip.errors import BrokenInvariant
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import CallFacts, Decision, Outcome, SpanState
-from qm_sip.recorder.spans import add_up
 from qm_sip.sip.sdp import Direction
 from tests.call import test_journeys as journeys
 from tests.call.world import Phone, World

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from qm_sip.call.spans import Span
 from qm_sip.errors import BrokenInvariant, StartError
 from qm_sip.policy.facts import CallId, LineKind, Outcome, PersonId, Reason, SpanState
 from qm_sip.recorder.catalog import Catalog
 from qm_sip.recorder.jobs import RenderResult
 from qm_sip.recorder.rows import Objection, State
 from qm_sip.recorder.rowseal import RowSealError
-from qm_sip.recorder.spans import Span
 from tests.recorder.facts import DESTROY_BY, RECIPIENT, SECRETS, STARTED, call_row, decision, recording_row
 
 KEY = bytes(range(32))

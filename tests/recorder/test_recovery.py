@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qm_sip.call.spans import Span
 from qm_sip.errors import StartError
 from qm_sip.policy.facts import Outcome, SpanState
 from qm_sip.recorder.catalog import Catalog
@@ -17,7 +18,6 @@ from qm_sip.recorder.finish import Finisher
 from qm_sip.recorder.pool import RendererPool
 from qm_sip.recorder.recovery import recover
 from qm_sip.recorder.rows import State
-from qm_sip.recorder.spans import Span
 from tests.recorder.facts import HOLDER
 from tests.recorder.journal_writer import KEPT_FROM, Writer, end
 from tests.recorder.stage import catalog_in, enter, journal_of, put, store_in

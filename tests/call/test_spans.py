@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qm_sip.call.spans import OUTCOME, WEIGHT, Change, Span, SpanBook, add_up, heaviest, outcome, spans_of
 from qm_sip.errors import BrokenInvariant
 from qm_sip.policy.facts import Outcome, SpanState
-from qm_sip.recorder.spans import OUTCOME, WEIGHT, Change, Span, SpanBook, add_up, heaviest, outcome, spans_of
 
 S = SpanState
 
