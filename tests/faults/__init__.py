@@ -1,0 +1,1 @@
+"""What goes wrong around a running server, and what must hold all the same: real processes, sockets and deaths."""
