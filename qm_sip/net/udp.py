@@ -3,7 +3,9 @@ line here.
 
 One socket per listening address; an answer leaves from the socket its request came in by. The kernel's
 error queue is read too (IP_RECVERR), so that a peer that is not there fails at once instead of after 32
-seconds.
+seconds. A socket whose error queue holds something polls as an error, and uvloop hears no more of a socket
+that does (libuv takes it for closed); so the loop watches an epoll in front of the socket, which only ever
+is readable.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import select
 import socket
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -46,6 +49,7 @@ class SipEndpoint:
         """Datagrams that the kernel would not take; SIP repeats them by itself."""
         self._listen, self._on_events = tuple(listen), on_events
         self._sockets: dict[Address, socket.socket] = {}
+        self._watches: list[select.epoll] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.Handle | None = None
         self._due: float | None = None  # uvloop's handle of an overdue moment does not know it
@@ -68,10 +72,13 @@ class SipEndpoint:
             self._timer.cancel()
             self._timer = None
         self._send()
-        for sock in self._sockets.values():
+        for watch in self._watches:
             if self._loop is not None:
-                self._loop.remove_reader(sock.fileno())
+                self._loop.remove_reader(watch.fileno())
+            watch.close()
+        for sock in self._sockets.values():
             sock.close()
+        self._watches.clear()
         self._sockets.clear()
 
     def now(self) -> float:
@@ -120,8 +127,11 @@ class SipEndpoint:
         bound = Address(address.host, sock.getsockname()[1])
         self._sockets[bound] = sock
         self.addresses.append(bound)
+        watch = select.epoll()
+        watch.register(sock, select.EPOLLIN)
+        self._watches.append(watch)
         assert self._loop is not None
-        self._loop.add_reader(sock.fileno(), self._readable, sock, bound)
+        self._loop.add_reader(watch.fileno(), self._readable, sock, bound)
 
     def _readable(self, sock: socket.socket, local: Address) -> None:
         for _ in range(_BATCH):

@@ -132,6 +132,24 @@ def test_a_peer_that_is_not_there_fails_at_once(run: Callable[..., None]) -> Non
     run(scenario())
 
 
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_after_a_peer_that_is_not_there_the_socket_still_hears_others(run: Callable[..., None]) -> None:
+    """libuv stops watching a socket that polls as an error, which an ICMP message makes it."""
+
+    async def scenario() -> None:
+        caller, callee = Party(UserAgentSettings(), seed=1), Party(seed=2)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind(("127.0.0.1", 0))
+            nobody = Address("127.0.0.1", taken.getsockname()[1])
+        async with running(caller, callee):
+            caller.call("dead", nobody)
+            await caller.until(ev.Rejected, within=2)
+            callee.call("live", caller.endpoint.addresses[0])
+            await caller.until(ev.CallOffered, within=2)
+
+    run(scenario())
+
+
 def test_one_dead_peer_does_not_disturb_the_call_of_another() -> None:
     async def scenario() -> None:
         caller, callee = Party(UserAgentSettings(), seed=1), Party(seed=2)
