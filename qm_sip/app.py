@@ -98,6 +98,7 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._engine_answers: asyncio.Future[None] | None = None  # while the engine starts
         self._prompts_wanted: set[str] = set()
+        self._engine_deaths = 0
 
     # ---------------------------------------------------------------- starting
 
@@ -142,9 +143,9 @@ class Server:
         self.ua = UserAgent(settings, rng, self._admit)
         self.engine = MediaEngine()
         self.engine.on_event, self.engine.on_death = self._on_media, self._on_engine_death
-        keeper = CatalogKeeper(self.catalog, self.finisher, self._config, self.run_id, self._on_kept)
+        self.keeper = CatalogKeeper(self.catalog, self.finisher, self._config, self.run_id, self._on_kept)
         self.switchboard = Switchboard(
-            self.ua, self.engine, keeper, self.settings, rng, lambda: datetime.now(UTC)
+            self.ua, self.engine, self.keeper, self.settings, rng, lambda: datetime.now(UTC)
         )
         self.switchboard.set_credentials(_credentials(config))
         listen = [Address(at.host, at.port) for at in config.server.sip.listen]
@@ -298,6 +299,7 @@ class Server:
             self._idle.set()
 
     def _on_engine_death(self, status: int) -> None:
+        self._engine_deaths += 1
         log.error(
             "the media engine died (status %d); %d calls go on without it",
             status,
@@ -366,6 +368,10 @@ class Server:
                     }
                 )
         return taps
+
+    def counts(self) -> Mapping[str, int]:
+        here = {"sip_legs": self.ua.legs, "engine_deaths": self._engine_deaths}
+        return {**here, **dict(sorted(self.keeper.counts.items()))}
 
     async def reload(self) -> None:
         """Read the files again. Addresses, ports and storage need a restart; the old ones are kept."""

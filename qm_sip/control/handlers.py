@@ -42,6 +42,9 @@ class ServerState(Protocol):
     def live_taps(self) -> Sequence[Mapping[str, Any]]:
         """Open taps: {tap, call, use, purposes, seconds, paused}."""
 
+    def counts(self) -> Mapping[str, int]:
+        """Outcomes and failures since the start, and how many SIP legs there are."""
+
     async def reload(self) -> None:
         """Read the files again; on a ConfigError the old settings stay in force."""
 
@@ -79,6 +82,7 @@ class Live:
             "regulation_status": config.regulation.regulation.status,
             "regulation_lacks": config.regulation.regulation.lacks(datetime.now(UTC).date()),
             "versions": config.versions._asdict(),
+            "counts": dict(self._state.counts()),
         }
 
     async def taps(self, request: Answer, peer: PeerCredentials) -> Answer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
@@ -55,11 +56,13 @@ class CatalogKeeper:
     ) -> None:
         self._catalog, self._finisher, self._settings, self._run = catalog, finisher, settings, run
         self._on_kept = on_kept
+        self.counts: Counter[str] = Counter()  # outcomes and failures since the start: what `status` shows
         self._loop = asyncio.get_running_loop()
         self._wall, self._mono = datetime.now(UTC), time.monotonic()
         self._party: dict[CallId, CallFacts] = {}
 
     def keep(self, word: Word) -> None:
+        self._count(word)
         match word:
             case OpenRow():
                 self._open_row(word)
@@ -77,6 +80,18 @@ class CatalogKeeper:
                 self._watch(self._catalog.count_confidential(datetime.now(UTC).date()))
             case _:
                 self._keep_recording(word)
+
+    def _count(self, word: Word) -> None:
+        """A failure is an outcome, a log line, and a number that an administrator can watch (I9).
+
+        Confidential calls are not counted here: a number that is watched would tell the minute of each (I8).
+        """
+        if isinstance(word, FinishRow):
+            self.counts[f"calls_{word.outcome}"] += 1
+        elif isinstance(word, LoseRecording):
+            self.counts["recordings_lost"] += 1
+        elif isinstance(word, DropRecording):
+            self.counts["recordings_dropped"] += 1
 
     def _keep_recording(self, word: Word) -> None:
         match word:
@@ -164,6 +179,7 @@ class CatalogKeeper:
 
     def _report(self, event: KeeperEvent, error: BaseException | None) -> None:
         if error is not None:
+            self.counts["catalog_errors"] += 1
             log.error("the catalog could not be written: %s", type(error).__name__, exc_info=error)
         self._on_kept(event)
 
@@ -173,6 +189,7 @@ class CatalogKeeper:
         def report(future: Future[Any]) -> None:
             error = future.exception()
             if error is not None:
+                self.counts["catalog_errors"] += 1
                 log.error("the catalog could not be written: %s", type(error).__name__, exc_info=error)
 
         future.add_done_callback(report)

@@ -17,6 +17,7 @@ import uvloop
 
 from qm_sip.announce.coverage import load_for
 from qm_sip.announce.prompts import PromptLibrary
+from qm_sip.call.spans import Span
 from qm_sip.config import Config
 from qm_sip.control.handlers import handlers
 from qm_sip.control.server import ControlServer
@@ -46,7 +47,6 @@ from qm_sip.private import Private
 from qm_sip.recorder.catalog import Catalog
 from qm_sip.recorder.jobs import RenderResult
 from qm_sip.recorder.rows import CallRow, RecordingRow
-from qm_sip.recorder.spans import Span
 from tests.announce.site import RECIPIENT, load
 
 NOW = datetime.now(UTC)
@@ -73,6 +73,9 @@ class State:
 
     def live_taps(self) -> Sequence[Mapping[str, Any]]:
         return self.taps
+
+    def counts(self) -> Mapping[str, int]:
+        return {"sip_legs": 2 * len(self.calls)}
 
     async def reload(self) -> None:
         config = load(self.home)
