@@ -265,7 +265,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn remote(types: &[(&str, &str)], symmetric: bool) -> Remote {
-        let own = types[0].0.parse().expect("a number");
+        let own: u8 = types[0].0.parse().expect("a number");
         let payload_types: BTreeMap<_, _> =
             types.iter().map(|(n, c)| ((*n).to_owned(), (*c).to_owned())).collect();
         let json = serde_json::json!({

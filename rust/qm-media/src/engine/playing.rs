@@ -142,7 +142,7 @@ pub(super) fn refused(call: &mut Call, name: LegName, destination: SocketAddr, c
     let playing_there = |leg: &mut Leg| leg.playing.as_ref().is_some_and(|p| p.sent_to == destination);
     if call.leg(name).is_some_and(playing_there) && cx.stands(Guard::RefusalFailsPrompt) {
         fail(call, name, "icmp", cx);
-        return pace(call, name, cx);
+        pace(call, name, cx);
     }
     if !cx.stands(Guard::RefusalVoidsProof) {
         return;

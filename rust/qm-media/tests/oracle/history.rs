@@ -329,13 +329,9 @@ impl History {
             return;
         }
         let destination = self.legs[leg].locked.unwrap_or(announced(leg));
-        let playing = self.plays.iter().rev().find(|p| p.leg == leg).is_some_and(|p| !p.spoiled);
-        if playing {
-            self.spoil(leg);
-        }
+        self.spoil(leg);
         let now = self.now;
-        // While a prompt plays the refusal is that prompt's.
-        self.void_told(leg, |told| !playing && told.sent_to == destination && now <= told.ended + FIFTH);
+        self.void_told(leg, |told| told.sent_to == destination && now <= told.ended + FIFTH);
         self.sim.icmp_refused(self.legs[leg].port, destination, self.now);
         self.collect();
     }
