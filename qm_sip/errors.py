@@ -15,7 +15,9 @@ class ConfigError(QmSipError):
     `file`, `key` and `line` (1-based, 0 if unknown) say where; `problem` what; `remedy` what to do.
     """
 
-    def __init__(self, problem: str, *, file: Path | str = "", key: str = "", line: int = 0, remedy: str = "") -> None:
+    def __init__(
+        self, problem: str, *, file: Path | str = "", key: str = "", line: int = 0, remedy: str = ""
+    ) -> None:
         self.problem, self.file, self.key, self.line, self.remedy = problem, str(file), key, line, remedy
         where = self.file + (f":{line}" if line else "") + (f": {key}" if key else "")
         super().__init__(": ".join(filter(None, [where, problem])) + (f" ({remedy})" if remedy else ""))

@@ -22,6 +22,7 @@ class Book:
         self.answered: float | None = None
         self._keeper, self.started = keeper, now
         self._spans = SpanBook(idle, now, why[0].code if why else "arrived")
+        self._held: tuple[SpanState, str] | None = None  # on hold: what goes on when it ends
         self._ends: float | None = None
         self._finished = False
 
@@ -33,11 +34,36 @@ class Book:
         self._keeper.keep(word)
 
     def span(self, state: SpanState, at: float, reason: str) -> None:
-        """From `at` on the call is in this state."""
-        if self._ends is None:
-            self._spans.change(state, at, reason)
-            if state is not SpanState.TOLD:  # a moment between the prompt and the first sample
-                self._keeper.keep(NoteSpans(self.call, self._spans.spans(at)))
+        """From `at` on the call is in this state. While it is held that waits for its end, but a failure does not."""
+        if self._held is not None and state is not SpanState.FAILED:
+            self._held = (state, reason)
+            return
+        self._held = None
+        self._change(state, at, reason)
+
+    def hold(self, at: float) -> None:
+        """From `at` on somebody holds; what the call was in before goes on afterwards."""
+        if self._held is None:
+            self._held = (self._spans.state, "resumed")
+            self._change(SpanState.HOLD, at, "hold")
+
+    def resume(self, at: float) -> None:
+        """Nobody holds any more."""
+        if self._held is not None:
+            (state, reason), self._held = self._held, None
+            self._change(state, at, reason)
+
+    def _change(self, state: SpanState, at: float, reason: str) -> None:
+        if self._ends is not None:
+            return
+        self._spans.change(state, at, reason)
+        if state is not SpanState.TOLD:  # a moment between the prompt and the first sample
+            self._keeper.keep(NoteSpans(self.call, self._spans.spans(at)))
+
+    @property
+    def held(self) -> bool:
+        """Whether somebody holds."""
+        return self._held is not None
 
     @property
     def state(self) -> SpanState:

@@ -319,6 +319,19 @@ class Call:
         self._meet_identity(leg, request, now)
         self.exchange.offered(leg, request, now, talking=self.state is State.TALKING)
 
+    def offer_answered(self, leg: LegName, response: Response, now: float) -> None:
+        """Our re-INVITE was answered. If that ended a hold, what had to wait for it goes on."""
+        self.exchange.answered(leg, response, now)
+        self._perhaps_resumed(now)
+
+    def offer_rejected(self, leg: LegName, status: int, now: float) -> None:
+        self.exchange.rejected(leg, status, now)
+        self._perhaps_resumed(now)
+
+    def _perhaps_resumed(self, now: float) -> None:
+        if self.recording and self.state is State.TALKING:
+            self.recording.resumed(now)
+
     def told_in_dialog(self, leg: LegName, token: int, request: Request, now: float) -> None:
         """INFO, UPDATE without SDP and the like."""
         ua = self.desk.ua

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import logging
 
-from qm_sip.call import headers, reasons
+from qm_sip.call import headers
 from qm_sip.call.book import Book
 from qm_sip.call.media_plan import Direct, Plan, Relay, Send, other
 from qm_sip.call.session import KEPT, LegSession, holds, read_sdp, unrecordable
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
-from qm_sip.policy.facts import SpanState
 from qm_sip.sip.events import LegId
 from qm_sip.sip.message import Request, Response
 from qm_sip.sip.sdp import Sdp, keep_formats
@@ -140,13 +139,17 @@ class Exchange:
 
     # ---------------------------------------------------------------- hold
 
+    @property
+    def held(self) -> bool:
+        """Whether one of the two holds the other."""
+        return bool(self._held)
+
     def _hold(self, leg: LegName, now: float) -> None:
         """Whoever holds, nothing is kept from this moment (EXT-1)."""
         if not self._held:
-            self._before_hold = self.book.state
             if isinstance(self.plan, Relay):
                 self._send(protocol.Hold(self.book.call, on=True))
-            self.book.span(SpanState.HOLD, now, reasons.ON_HOLD.code)
+            self.book.hold(now)
         self._held.add(leg)
 
     def _resume(self, leg: LegName, now: float) -> None:
@@ -157,8 +160,7 @@ class Exchange:
             return
         if isinstance(self.plan, Relay):
             self._send(protocol.Hold(self.book.call, on=False))
-        if self.book.state is SpanState.HOLD:
-            self.book.span(self._before_hold, now, "resumed")
+        self.book.resume(now)
 
     # ---------------------------------------------------------------- going direct
 

@@ -34,6 +34,7 @@ class Recording:
     def __init__(self, capture: Capture, book: Book, send: Send, new_id: Callable[[], str]) -> None:
         self.capture, self.book = capture, book
         self._send, self._new_id = send, new_id
+        self.waits_for_resume = False
         self._taps: set[str] = set()  # asked for, and not yet closed
 
     @property
@@ -133,8 +134,7 @@ class Recording:
         if running is None or running.recording != event.tap:
             return
         running.kept_from = event.kept_from_ns / NS
-        if self.book.state is not SpanState.HOLD:
-            self.book.span(SpanState.RECORDED, max(now, running.kept_from), "recorded")
+        self.book.span(SpanState.RECORDED, max(now, running.kept_from), "recorded")
 
     def refused(self, event: protocol.TapRefused, now: float) -> None:
         """The engine holds the gate too, and it says no."""
@@ -151,7 +151,7 @@ class Recording:
         if event.on:
             self.book.add_reason(reasons.NO_LEASE)
             self.book.span(SpanState.FAILED, now, reasons.NO_LEASE.code)
-        elif self.book.state is not SpanState.HOLD:
+        else:
             self.book.span(SpanState.RECORDED, now, "recorded")
 
     def tap_closed(self, event: protocol.TapClosed) -> None:
@@ -193,13 +193,23 @@ class Recording:
     # ---------------------------------------------------------------- parties
 
     def agent_is(self, party: Party, now: float, *, talking: bool) -> None:
-        """Another person is the agent: his part is another recording, decided anew (3B.1)."""
+        """Another person is the agent: his part is another recording, decided anew (3B.1).
+
+        A transfer usually comes while the customer is on hold; then the new recording waits for the end of that.
+        """
         self.capture.with_agent(party)
         if self.capture.running is not None:
             self.close("agent-changed", keep_held_back=False)
             self.capture.running = None
             self.book.span(SpanState.TOLD, now, "agent-changed")
-        if talking:
+        self.waits_for_resume = self.book.held
+        if talking and not self.book.held:
+            self.start("new agent", now)
+
+    def resumed(self, now: float) -> None:
+        """Nobody holds any more: ask for the recording that had to wait."""
+        if self.waits_for_resume and not self.book.held:
+            self.waits_for_resume = False
             self.start("new agent", now)
 
     def new_customer(self, leg: LegName, now: float) -> None:

@@ -161,9 +161,9 @@ class Switchboard:
             case sip.OfferReceived():
                 call.offer_received(leg, event.request, now)
             case sip.OfferAnswered():
-                call.exchange.answered(leg, event.response, now)
+                call.offer_answered(leg, event.response, now)
             case sip.OfferRejected():
-                call.exchange.rejected(leg, event.status, now)
+                call.offer_rejected(leg, event.status, now)
             case sip.InDialogRequest():
                 call.told_in_dialog(leg, event.token, event.request, now)
             case sip.Cancelled() | sip.Ended():

@@ -168,6 +168,29 @@ def test_a_transfer_to_another_agent_closes_one_recording_and_opens_the_next() -
     assert len(closed) == 2
 
 
+def test_a_transfer_while_the_customer_is_on_hold_is_recorded_from_its_end_on() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    assert world.agent is not None
+    world.hold(world.agent, Direction.SENDONLY)
+    world.run(0.5)
+    world.becomes(world.agent, "1002")
+    world.run(0.5)
+    resumed = world.now
+    world.hold(world.agent, Direction.SENDRECV)
+    world.run(2.0)
+    world.hang_up(customer)
+    world.run(0.5)
+    ended(world)
+    opened, closed = world.recordings()
+    assert [recording.agent.person for recording in opened] == ["a1", "a2"]
+    assert len(closed) == 2
+    assert states(world)[-2:] == [SpanState.TOLD, SpanState.RECORDED]
+    assert max(at for _, at in kept(world)) > resumed + 1.0
+
+
 def test_a_transfer_to_somebody_who_may_not_be_recorded_ends_the_recording() -> None:
     world = World()
     answering(world)
