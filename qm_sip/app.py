@@ -15,6 +15,7 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -43,7 +44,7 @@ from qm_sip.recorder.files import Store
 from qm_sip.recorder.finish import Finisher
 from qm_sip.recorder.keeper import CatalogKeeper
 from qm_sip.recorder.keys import load_host_key
-from qm_sip.recorder.pool import RendererPool
+from qm_sip.recorder.pool import RendererPool, StorageTrouble
 from qm_sip.recorder.recovery import recover
 from qm_sip.sip.events import Address
 from qm_sip.sip.message import Request
@@ -128,7 +129,12 @@ class Server:
         pool = RendererPool(workers=1, on_try=self.catalog.tried)
         self.finisher = Finisher(self.catalog, self.store, pool)
         self._closers.append(self._stop_finisher)
-        await recover(self.catalog, self.store, self.finisher)
+        try:
+            await recover(self.catalog, self.store, self.finisher)
+        except (sqlite3.Error, OSError, StorageTrouble) as error:
+            raise StartError(
+                f"cannot bring what the last run left to its end: {error}", remedy="make room on the disk"
+            ) from None
 
     async def _close_catalog(self) -> None:
         await asyncio.to_thread(self.catalog.close)
@@ -144,6 +150,7 @@ class Server:
         self.engine = MediaEngine()
         self.engine.on_event, self.engine.on_death = self._on_media, self._on_engine_death
         self.keeper = CatalogKeeper(self.catalog, self.finisher, self._config, self.run_id, self._on_kept)
+        self._closers.append(self.keeper.stop)
         self.switchboard = Switchboard(
             self.ua, self.engine, self.keeper, self.settings, rng, lambda: datetime.now(UTC)
         )

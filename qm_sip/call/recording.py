@@ -144,15 +144,16 @@ class Recording:
             self._say_no(refusal_of(event.reason), SpanState.FAILED, now)
         self._over(event.tap)
 
-    def paused(self, event: protocol.TapPaused, now: float) -> None:
+    def paused(self, event: protocol.TapPaused) -> None:
         """Without news from us for 3 s the engine keeps nothing (I4)."""
         if event.reason != "lease" or not self._is_running(event.tap):
             return
+        at = event.at_ns / NS  # not `now`: this is read when the silence that caused it is over
         if event.on:
             self.book.add_reason(reasons.NO_LEASE)
-            self.book.span(SpanState.FAILED, now, reasons.NO_LEASE.code)
+            self.book.span(SpanState.FAILED, at, reasons.NO_LEASE.code)
         else:
-            self.book.span(SpanState.RECORDED, now, "recorded")
+            self.book.span(SpanState.RECORDED, at, "recorded")
 
     def tap_closed(self, event: protocol.TapClosed) -> None:
         self.book.note(CloseRecording(self.book.call, event.tap, event))

@@ -191,7 +191,7 @@ class Switchboard:
             case protocol.TapOpened():
                 recording.opened(event, now)
             case protocol.TapPaused():
-                recording.paused(event, now)
+                recording.paused(event)
             case protocol.TapRefused():
                 recording.refused(event, now)
                 call.tap_over()

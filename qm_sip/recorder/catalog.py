@@ -197,8 +197,13 @@ class Catalog(Reading):
         return self.submit(change)
 
     def add_spans(self, call: CallId, spans: Sequence[Span]) -> Future[None]:
-        """Enter the spans so far: what a crash would otherwise take. `finish_call` replaces them."""
-        return self.submit(lambda db: _replace_spans(db, call, spans))
+        """Enter the spans so far: what a crash would otherwise take. `finish_call` replaces them, for good."""
+
+        def change(db: Connection) -> None:
+            if _one(db, "select state from calls where id = ?", call) == "open":
+                _replace_spans(db, call, spans)
+
+        return self.submit(change)
 
     def finish_call(
         self, call: CallId, ended: datetime | None, spans: Sequence[Span], reasons: Sequence[Reason] = ()

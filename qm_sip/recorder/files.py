@@ -31,10 +31,14 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 def write_synced(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file that is there whole or not at all, and survives a power cut."""
     part = path.with_name(path.name + PART)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        part.unlink(missing_ok=True)  # half a file would only take the room that is wanting
+        raise
     part.replace(path)
     sync_directory(path.parent)
 

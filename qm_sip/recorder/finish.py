@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
+from concurrent.futures import Future
 
 from qm_sip.recorder.catalog import Catalog
 from qm_sip.recorder.files import Store
 from qm_sip.recorder.jobs import RenderJob
 from qm_sip.recorder.pool import FINAL, PoolStopped, RendererPool, RenderFailed, StorageTrouble
 from qm_sip.recorder.rows import Recording, State
+from qm_sip.recorder.writer import is_storage_trouble
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +91,11 @@ class Finisher:
             return await self._give_up(row.id, problem)
         if self._store.tomb(row.id).exists():  # destroyed while it was being rendered
             return await self.destroy(row.id)
-        await asyncio.wrap_future(self._catalog.rendered(result))
+        try:
+            await _entered(self._catalog.rendered(result))
+        except StorageTrouble:
+            job.output.unlink(missing_ok=True)  # no row names it; the next try makes another
+            raise
         await asyncio.to_thread(self._store.destroy_journal, row.id)
         return State.SEALED
 
@@ -96,23 +103,23 @@ class Finisher:
         """Settle what cannot be rendered: first in the catalog, then on the disk."""
         catalog, store = self._catalog, self._store
         if problem.code == "missing" and store.journal(recording).exists():  # its key died with the power
-            await asyncio.wrap_future(catalog.sealed_journal(recording))
+            await _entered(catalog.sealed_journal(recording))
             await asyncio.to_thread(store.keep_as_sealed, recording)
             return State.SEALED_JOURNAL
         if problem.code in FINAL:
             reason = "nothing-kept" if problem.code == "empty" else "journal-missing"
-            await asyncio.wrap_future(catalog.failed(recording, reason))
+            await _entered(catalog.failed(recording, reason))
             await asyncio.to_thread(store.destroy_journal, recording)
             return State.FAILED
         log.error("recording %s is quarantined: %s", recording, problem)
-        await asyncio.wrap_future(catalog.quarantined(recording, f"render-{problem.code}"))
+        await _entered(catalog.quarantined(recording, f"render-{problem.code}"))
         await asyncio.to_thread(store.set_aside, recording)
         return State.QUARANTINED
 
     async def destroy(self, recording: str) -> State:
         """Obey a tomb: the row says destroyed and has no keys, then every file goes, the tomb last."""
         if self._catalog.recording(recording) is not None:
-            await asyncio.wrap_future(self._catalog.destroyed(recording, "destroyed"))
+            await _entered(self._catalog.destroyed(recording, "destroyed"))
         await asyncio.to_thread(self._store.erase, recording)
         return State.DESTROYED
 
@@ -122,3 +129,13 @@ class Finisher:
         for task in list(self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+async def _entered(change: Future[None]) -> None:
+    """Wait until the catalog has it. A full disk is no verdict on the recording: StorageTrouble."""
+    try:
+        await asyncio.wrap_future(change)
+    except sqlite3.Error as error:
+        if is_storage_trouble(error):
+            raise StorageTrouble(f"the catalog could not be written: {error}") from None
+        raise

@@ -36,9 +36,11 @@ from qm_sip.call.words import (
 )
 from qm_sip.config import Config
 from qm_sip.policy.facts import CallFacts, CallId, Digest, Party, Role, Version
+from qm_sip.recorder.backlog import Backlog, Change
 from qm_sip.recorder.catalog import Catalog
 from qm_sip.recorder.finish import Finisher
 from qm_sip.recorder.rows import CallRow, PartyRow, RecordingRow
+from qm_sip.recorder.writer import is_storage_trouble
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ class CatalogKeeper:
         self._loop = asyncio.get_running_loop()
         self._wall, self._mono = datetime.now(UTC), time.monotonic()
         self._party: dict[CallId, CallFacts] = {}
+        self._backlog = Backlog(self._loop)
 
     def keep(self, word: Word) -> None:
         self._count(word)
@@ -67,17 +70,21 @@ class CatalogKeeper:
             case OpenRow():
                 self._open_row(word)
             case NoteDecision():
-                self._watch(self._catalog.record_decision(word.call, word.decision, self._at(word.at)))
+                at = self._at(word.at)
+                self._watch(lambda: self._catalog.record_decision(word.call, word.decision, at))
             case NoteTold():
-                self._watch(self._catalog.add_told(word.call, self._told_party(word.call), word.told))
+                party = self._told_party(word.call)
+                self._watch(lambda: self._catalog.add_told(word.call, party, word.told))
             case NoteParty():
-                self._watch(self._catalog.add_party(word.call, self._party_row(word.party, None)))
+                row = self._party_row(word.party, None)
+                self._watch(lambda: self._catalog.add_party(word.call, row))
             case NoteSpans():
-                self._watch(self._catalog.add_spans(word.call, word.spans))
+                self._watch(lambda: self._catalog.add_spans(word.call, word.spans))
             case FinishRow():
                 self._finish_row(word)
             case CountConfidential():
-                self._watch(self._catalog.count_confidential(datetime.now(UTC).date()))
+                today = datetime.now(UTC).date()
+                self._watch(lambda: self._catalog.count_confidential(today))
             case _:
                 self._keep_recording(word)
 
@@ -99,13 +106,11 @@ class CatalogKeeper:
                 self._open_recording(word)
             case CloseRecording():
                 ended = self._at(word.closed.last_ns / 1e9) if word.closed.last_ns else None
-                self._render(
-                    word.recording, self._catalog.close_recording(word.recording, ended, word.closed.reason)
-                )
+                self._render(word.recording, ended, word.closed.reason)
             case LoseRecording():
-                self._render(word.recording, self._catalog.close_recording(word.recording, None, word.reason))
+                self._render(word.recording, None, word.reason)
             case DropRecording():
-                self._watch(self._catalog.failed(word.recording, word.reason))
+                self._watch(lambda: self._catalog.failed(word.recording, word.reason))
 
     # ---------------------------------------------------------------- rows
 
@@ -114,15 +119,26 @@ class CatalogKeeper:
         self._party[facts.call] = facts
         parties = [self._party_row(party, facts.language) for party in facts.parties]
         row = CallRow(facts, self._run, zone=str(datetime.now().astimezone().tzinfo), parties=parties)
-        self._tell(
-            self._catalog.open_call(row),
-            RowOpened(facts.call),
-            lambda error: RowFailed(facts.call, type(error).__name__),
-        )
+
+        def open_call() -> Future[None]:
+            return self._catalog.open_call(row)
+
+        def failed(error: BaseException) -> RowFailed:
+            """The call goes on unrecorded; its row, which says so, comes when there is room."""
+            if is_storage_trouble(error):
+                self._backlog.keep(open_call, self._complain, error)
+            return RowFailed(facts.call, type(error).__name__)
+
+        if self._backlog.trouble is not None:
+            self._watch(open_call)  # before anything else the call says
+            self._loop.call_soon(self._on_kept, RowFailed(facts.call, "no-room"))
+            return
+        self._tell(open_call, RowOpened(facts.call), failed)
 
     def _finish_row(self, word: FinishRow) -> None:
         self._party.pop(word.call, None)
-        self._watch(self._catalog.finish_call(word.call, self._at(word.ended), word.spans, word.reasons))
+        ended = self._at(word.ended)
+        self._watch(lambda: self._catalog.finish_call(word.call, ended, word.spans, word.reasons))
 
     def _open_recording(self, word: OpenRecording) -> None:
         facts = self._party.get(word.call)
@@ -139,7 +155,7 @@ class CatalogKeeper:
             recipients={purpose.name: config.recipients(purpose.name) for purpose in word.decision.purposes},
         )
         self._tell(
-            self._catalog.open_recording(row),
+            lambda: self._catalog.open_recording(row),
             RecordingOpened(word.call, word.recording),
             lambda error: RecordingFailed(word.call, word.recording, type(error).__name__),
         )
@@ -166,45 +182,52 @@ class CatalogKeeper:
     # ---------------------------------------------------------------- futures
 
     def _tell(
-        self, future: Future[Any], done: KeeperEvent, failed: Callable[[BaseException], KeeperEvent]
+        self, change: Change, done: KeeperEvent, failed: Callable[[BaseException], KeeperEvent]
     ) -> None:
-        """Report on the event loop when the change is durable, or could not be made."""
+        """Report on the event loop when the change is durable, or could not be made: a call waits for it."""
+        if self._backlog.trouble is not None:
+            self._loop.call_soon(self._report, done, failed, self._backlog.trouble)
+            return
 
         def report(future: Future[Any]) -> None:
-            error = future.exception()
-            event = failed(error) if error else done
-            self._loop.call_soon_threadsafe(self._report, event, error)
+            self._loop.call_soon_threadsafe(self._report, done, failed, future.exception())
 
-        future.add_done_callback(report)
+        change().add_done_callback(report)
 
-    def _report(self, event: KeeperEvent, error: BaseException | None) -> None:
-        if error is not None:
-            self.counts["catalog_errors"] += 1
-            log.error("the catalog could not be written: %s", type(error).__name__, exc_info=error)
-        self._on_kept(event)
+    def _report(
+        self,
+        done: KeeperEvent,
+        failed: Callable[[BaseException], KeeperEvent],
+        error: BaseException | None,
+    ) -> None:
+        self._complain(error)
+        self._on_kept(done if error is None else failed(error))
 
-    def _watch(self, future: Future[Any]) -> None:
-        """A change nobody waits for still must not fail silently."""
+    def _watch(self, change: Change) -> None:
+        """A change nobody waits for still must not fail silently, and waits for room itself."""
+        self._backlog.make(change, self._complain)
 
-        def report(future: Future[Any]) -> None:
-            error = future.exception()
-            if error is not None:
-                self.counts["catalog_errors"] += 1
-                log.error("the catalog could not be written: %s", type(error).__name__, exc_info=error)
+    def _complain(self, error: BaseException | None) -> None:
+        if error is None:
+            return
+        self.counts["catalog_errors"] += 1
+        trace = None if is_storage_trouble(error) else error
+        log.error("the catalog could not be written: %s", type(error).__name__, exc_info=trace)
 
-        future.add_done_callback(report)
-
-    def _render(self, recording: str, future: Future[Any]) -> None:
+    def _render(self, recording: str, ended: datetime | None, reason: str) -> None:
         """Render once the closed recording is in the catalog."""
 
-        def start(future: Future[Any]) -> None:
-            error = future.exception()
-            if error is not None:
-                log.error("recording %s was not closed in the catalog", recording, exc_info=error)
+        def start(error: BaseException | None) -> None:
+            if error is None:
+                self._finisher.start(recording)
             else:
-                self._loop.call_soon_threadsafe(self._finisher.start, recording)
+                self._complain(error)
 
-        future.add_done_callback(start)
+        self._backlog.make(lambda: self._catalog.close_recording(recording, ended, reason), start)
+
+    async def stop(self) -> None:
+        """Write what still waits, if there is room."""
+        await self._backlog.stop()
 
     def _at(self, monotonic: float) -> datetime:
         return self._wall + timedelta(seconds=monotonic - self._mono)

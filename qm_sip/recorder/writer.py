@@ -20,6 +20,16 @@ Job = tuple[Callable[[sqlite3.Connection], Any], "Future[Any]"]
 
 BATCH = 200
 
+# What a disk can do to a change, and may not do to it tomorrow: the primary codes of sqlite.org/rescode.html.
+_TROUBLE = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN}
+)
+
+
+def is_storage_trouble(error: BaseException) -> bool:
+    """Whether the disk refused, and not the change: it can be tried again when there is room."""
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _TROUBLE
+
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the catalog as its writer does."""
