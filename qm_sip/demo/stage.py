@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qm_sip.demo import audio, chroot
 from qm_sip.demo.asterisk import Asterisk
-from qm_sip.demo.counter import RtpCounter
+from qm_sip.demo.counter import CounterError, RtpCounter
 from qm_sip.demo.namespace import HostNetwork, Namespace, NamespaceError, Network
 from qm_sip.demo.phone import Happening, Phone
 from qm_sip.demo.server import EXAMPLES, Server
@@ -86,7 +86,7 @@ class Stage:
         self._stack.callback(self.network.close)
         if not self.phones_only:
             self._start_asterisk()
-            self.counter = self._stack.enter_context(RtpCounter(self.network, [RECORDER]))
+            self._start_counter()
         self._start_server()
         for person in PEOPLE:
             self._start_phone(person)
@@ -109,6 +109,12 @@ class Stage:
             Asterisk(tree, self.output / "asterisk", network=self.network)
         )
         self.tell(f"Asterisk {self.asterisk_version} runs on {ASTERISK}")
+
+    def _start_counter(self) -> None:
+        try:
+            self.counter = self._stack.enter_context(RtpCounter(self.network, [RECORDER]))
+        except CounterError as error:
+            self.tell(f"{error}: what the phones see must do")
 
     def _start_server(self) -> None:
         config = EXAMPLES / ("phones" if self.phones_only else "demo")

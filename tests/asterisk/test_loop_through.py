@@ -5,6 +5,8 @@ Tones tell who is who: the customer 400 Hz during the announcement and 1000 Hz a
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -277,3 +279,33 @@ def test_killed_while_the_agents_phone_rings_the_customer_still_reaches_him(
     time.sleep(1.0)
     customer.hangup()
     assert audio.hears(audio.read_wav(agent.recording_path(direct["call"])), CUSTOMER_HZ)
+
+
+@pytest.mark.parametrize("number", ["3001", "3003"])
+def test_while_qm_sip_is_being_stopped_new_customers_are_connected_directly(
+    site: Site, server: Server, number: str
+) -> None:
+    """It answers 503 and is reachable all the same: a queue would go on asking it until its time is over."""
+    customer, agent, other = site.customer(), site.phone("1001"), site.phone("1002")
+    running = site.connect(customer, "3004", other)
+    os.kill(server.pid, signal.SIGTERM)
+    time.sleep(0.5)
+    talk = site.connect(customer, number, agent, timeout=5)
+    talk.talk(0.5)
+    talk.end()
+    assert audio.hears(talk.heard(agent), CUSTOMER_HZ)
+    running.end()
+
+
+@pytest.mark.parametrize("status", [486, 503, 603])
+def test_an_agent_who_does_not_take_the_call_is_not_dialled_around_qm_sip(
+    site: Site, server: Server, pbx: Asterisk, status: int
+) -> None:
+    customer, council = site.customer(), site.phone("1900", answer_after=None)
+    mine = customer.call("sip:3901@127.0.0.1:5060")
+    council.wait_for("incoming")
+    before = council.mark()
+    council.hangup(status=status)
+    customer.wait_for("disconnected", 5, call=mine)
+    pbx.wait_idle()
+    assert "incoming" not in [happening["event"] for happening in council.happened[before:]]
