@@ -38,6 +38,7 @@ demo: setup
 
 test: setup
 	cargo test --quiet --workspace
+	cargo test --quiet -p qm-media --features mutants --test histories
 	$(BIN)/python -m pytest tests
 
 # More of the same: longer random histories, more kills.
