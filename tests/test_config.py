@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from qm_sip.config import Duration, Listen, SocketAddress, load, load_all_errors
+from qm_sip.config import Duration, Listen, SocketAddress, advise, load, load_all_errors
 from qm_sip.config.document import document
 from qm_sip.config.environment import variables
 from qm_sip.config.numbers import NumberRange, NumberTable, normal
@@ -56,9 +56,12 @@ def test_the_shipped_settings_load_and_record_nothing() -> None:
     assert not any(keys.recipients for keys in config.server.keys.values())
 
 
-@pytest.mark.parametrize("example", ["demo", "load"])
+EXAMPLES = sorted(path.name for path in (ROOT / "config/examples").iterdir())
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_the_examples_load(example: str) -> None:
-    environ = {"QM_SIP_KEYS_COACHING_RECIPIENTS": KEY} if example == "demo" else {}
+    environ = {} if example == "load" else {"QM_SIP_KEYS_COACHING_RECIPIENTS": KEY}
     assert load_all_errors(ROOT / "config/examples" / example, environ) == []
 
 
@@ -356,6 +359,43 @@ def test_a_load_test_stays_on_loopback(tmp_path: Path, old: str, new: str) -> No
 def test_no_number_stands_in_an_error(site: Path) -> None:
     edit(site, LINES, '"0201230002"', '"0201230001"')
     assert all("0201230001" not in str(error) for error in load_all_errors(site, {}))
+
+
+# --------------------------------------------------------------------------- advice
+
+MARCH = date(2026, 3, 2)
+
+
+def advice(config: Config, today: date = MARCH) -> dict[str, str]:
+    return {error.key: error.problem for error in advise(config, today)}
+
+
+def test_advice_on_the_site(site: Path) -> None:
+    found = advice(load(site, {}))
+    assert set(found) == {"agent.a3.notice"}
+    assert set(advice(load(site, {}), date(2026, 3, 1))) == {"agent.a3.notice", "agent.a4.notice"}
+
+
+def test_advice_when_the_regulation_is_due_for_review(site: Path) -> None:
+    assert "regulation.review_by" not in advice(load(site, {}), date(2027, 1, 1))
+    assert "regulation.review_by" in advice(load(site, {}), date(2027, 1, 2))
+
+
+def test_advice_when_a_line_will_record_nothing(site: Path) -> None:
+    edit(site, REGULATION, 'status = "in-force"', 'status = "draft"')
+    found = advice(load(site, {}))
+    assert found["line.sales.capture"] == "records nothing: of the regulation, its status is draft"
+    assert "line.contracts.capture" not in found and "line.switchboard.capture" not in found
+
+
+def test_advice_when_a_scope_is_not_consented_to(site: Path) -> None:
+    edit(site, LINES, 'match = { queues = ["sales"]', 'scope = "later"\nmatch = { queues = ["sales"]')
+    assert "council has not consented" in advice(load(site, {}))["line.sales.scope"]
+
+
+def test_advice_when_numbers_are_compared_as_written(site: Path) -> None:
+    edit(site, LINES, 'country = "31"', "")
+    assert "numbering.country" in advice(load(site, {}))
 
 
 # --------------------------------------------------------------------------- the page

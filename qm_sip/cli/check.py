@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -81,6 +82,7 @@ def _advice_of(fault: ConfigError) -> Finding:
 def _advice(config: Config, library: PromptLibrary) -> Iterator[Finding]:
     for text in coverage.advise_lines(config, library):
         yield Finding("advice", text)
+    yield from map(_advice_of, settings.advise(config, datetime.now(UTC).date()))
     if not config.lines.never.confidential:
         problem = (
             "[never] confidential is empty: no works council, company doctor or confidential adviser is named"

@@ -9,6 +9,7 @@
 - `.versions`    SHA-256 of the last three;  `.index`  the tables calls are looked up in (config/index.py)
 """
 
+from qm_sip.config.advice import advise
 from qm_sip.config.duration import Duration
 from qm_sip.config.lines import Customer, Line, Lines
 from qm_sip.config.network import Listen, PeerAddress, SocketAddress
@@ -36,6 +37,7 @@ __all__ = [
     "Server",
     "SocketAddress",
     "Versions",
+    "advise",
     "load",
     "load_all_errors",
     "load_server",

@@ -21,7 +21,7 @@ _SEPARATORS = str.maketrans("", "", " -./()\u00a0")
 
 def normal(number: str, numbering: Numbering) -> str:
     """Return the international form of a number; one that is not a number comes back as it is, stripped."""
-    digits = number.translate(_SEPARATORS)
+    digits = number if number.isdigit() else number.translate(_SEPARATORS)
     if not numbering.country or not digits.isascii() or not digits.isdigit():
         return digits
     if digits.startswith(numbering.international_prefix):

@@ -322,9 +322,9 @@ def decide(config: Config, facts: CallFacts, use: Use, *, suppose_told: bool = F
     for rule in RULES:
         if suppose_told and rule.may_come:
             continue
-        tried = _try(rule, case)
-        if tried.reason is not None and not tried.outranked:
-            return _no(use, tried.reason)
+        reason = _ask(rule, case)
+        if reason is not None and not _outranked(rule, reason, case):
+            return _no(use, reason)
     return _yes(case)
 
 
@@ -332,19 +332,22 @@ def explain(config: Config, facts: CallFacts, use: Use) -> list[Tried]:
     """Try every rule and say what each said; of a confidential call no more than that it is one (I8)."""
     case, told_so_far = Case(config, facts, use), []
     for rule in RULES:
-        tried = _try(rule, case)
-        told_so_far.append(tried)
-        if tried.reason in (reasons.EMERGENCY, reasons.CONFIDENTIAL):
+        reason = _ask(rule, case)
+        told_so_far.append(Tried(rule, reason, reason is not None and _outranked(rule, reason, case)))
+        if reason in (reasons.EMERGENCY, reasons.CONFIDENTIAL):
             break
     return told_so_far
 
 
-def _try(rule: Rule, case: Case) -> Tried:
+def _ask(rule: Rule, case: Case) -> Reason | None:
     try:
-        reason = rule.check(case)
-        return Tried(rule, reason, outranked=reason is not None and rule.yields_to_duty and case.duty)
+        return rule.check(case)
     except Exception:  # whatever went wrong: what cannot be evaluated means no (I4)
-        return Tried(rule, reasons.RULE_FAILED)
+        return reasons.RULE_FAILED
+
+
+def _outranked(rule: Rule, reason: Reason, case: Case) -> bool:
+    return rule.yields_to_duty and reason is not reasons.RULE_FAILED and case.duty
 
 
 def _no(use: Use, reason: Reason) -> Decision:
@@ -354,7 +357,7 @@ def _no(use: Use, reason: Reason) -> Decision:
 def _yes(case: Case) -> Decision:
     try:
         purposes = tuple(value for value in case.values if value is not None)
-    except Exception:  # as in _try: what cannot be worked out means no
+    except Exception:  # as in _ask: what cannot be worked out means no
         return _no(case.use, reasons.RULE_FAILED)
     if len(purposes) != len(case.purposes) or not purposes:
         return _no(case.use, reasons.RULE_FAILED)

@@ -48,7 +48,8 @@ CHANGES = (
     {"server/keys/coaching/recipients": []},
     {"regulation/purposes/coaching/enabled": False},
 )
-SITES = tuple(changed(site(), change) for change in CHANGES)
+SITES = (*(changed(site(), change) for change in CHANGES), *[site()] * 6)
+USES = st.sampled_from([Use.RECORD, Use.RECORD, Use.RECORD, Use.LISTEN])
 
 
 def many(strategy: st.SearchStrategy[object], most: int) -> st.SearchStrategy[frozenset[object]]:
@@ -80,33 +81,62 @@ parties = st.builds(
     objects_to=many(st.sampled_from(list(Use)), 1),
 )
 good_customer = st.builds(
-    lambda one: Party("caller", Role.CUSTOMER, True, told=(one,), address=Private("+31612345678")), heard_all
+    lambda objecting: Party(
+        "caller",
+        Role.CUSTOMER,
+        True,
+        told=tuple(told(name, ("record", "listen"), tuple(KNOWN)) for name in NAMES[:3]),
+        address=Private("+31612345678"),
+        objects_to=objecting,
+    ),
+    st.sampled_from([frozenset[Use]()] * 4 + [frozenset({Use.RECORD})]),
 )
-good_agent = st.just(Party("callee", Role.AGENT, False, PersonId("a1"), "1001", "static"))
+good_agent = st.sampled_from(["a1", "a1", "a1", "a1", "a4", "a2", "a3", None]).map(
+    lambda person: Party("callee", Role.AGENT, False, PersonId(person) if person else None, "1001", "static")
+)
+gone_agent = good_agent.map(lambda agent: replace(agent, left=5.0))
 groups = st.lists(parties, max_size=3).map(tuple) | st.builds(
     lambda customer, agent, more: (customer, agent, *more),
     good_customer,
     good_agent,
     st.lists(parties, max_size=1),
 )
-calls = st.builds(
-    lambda line, kind, started, group, language: replace(
-        facts(called="1001", queue="sales"),
-        line=line,
-        kind=kind,
-        started=started,
-        parties=group,
-        language=language,
-        controller="Voorbeeld Bank" if line == "orders" else "Voorbeeld Energie",
-    ),
-    st.sampled_from(
-        ["sales", "sales", "service", "contracts", "complaints", "orders", "default", "adviser", "gone"]
-    ),
-    st.sampled_from([LineKind.CUSTOMER_FACING] * 6 + list(LineKind)),
+
+
+def call_of(
+    line: str, kind: LineKind, started: datetime, group: tuple[Party, ...], language: str | None
+) -> CallFacts:
+    controller = "Voorbeeld Bank" if line == "orders" else "Voorbeeld Energie"
+    call = facts(called="1001", queue="sales")
+    return replace(
+        call, line=line, kind=kind, started=started, parties=group, language=language, controller=controller
+    )
+
+
+FACING = LineKind.CUSTOMER_FACING
+anything = st.builds(
+    call_of,
+    st.sampled_from(["sales", "service", "contracts", "complaints", "orders", "default", "adviser", "gone"]),
+    st.sampled_from([FACING] * 3 + list(LineKind)),
     st.datetimes(datetime(2025, 1, 1), datetime(2031, 1, 1), timezones=st.just(UTC)),
     groups,
-    st.sampled_from([None, None, "nl", "en", "xx"]),
+    st.sampled_from([None, "nl", "en", "xx"]),
 )
+good_groups = st.builds(
+    lambda customer, agent, more: (customer, agent, *more),
+    good_customer,
+    good_agent | good_agent | gone_agent,
+    st.lists(parties, max_size=1),
+)
+nearly_good = st.builds(  # so that a good part of the calls is allowed, and one thing more can be wrong
+    call_of,
+    st.sampled_from(["sales", "sales", "service", "contracts", "complaints", "orders"]),
+    st.sampled_from([FACING] * 8 + [LineKind.PRIVATE]),
+    st.datetimes(datetime(2026, 2, 1), datetime(2031, 1, 1), timezones=st.just(UTC)),
+    good_groups,
+    st.sampled_from([None, None, "en", "xx"]),
+)
+calls = anything | nearly_good | nearly_good
 
 
 def present(call: CallFacts) -> list[Party]:
@@ -114,7 +144,7 @@ def present(call: CallFacts) -> list[Party]:
 
 
 @settings(max_examples=1500, deadline=None)
-@given(st.sampled_from(SITES), calls, st.sampled_from(list(Use)))
+@given(st.sampled_from(SITES), calls, USES)
 def test_what_may_never_happen_does_not_happen(config: Config, call: CallFacts, use: Use) -> None:
     decision = decide(config, call, use)
     assert decision == decide(config, call, use)
@@ -139,6 +169,7 @@ def test_what_may_never_happen_does_not_happen(config: Config, call: CallFacts, 
         ]
         assert purposes <= {purpose for one in named for purpose in one.purposes}
         assert use not in party.objects_to or duty or not line.opt_out
+    assert call.language in (None, *line.languages)
     assert all(config.recipients(purpose) for purpose in purposes)
     assert all(call.started < purpose.destroy_by for purpose in decision.purposes)
     assert all(set(purpose.ground) == {Kind.AGENT, Kind.CUSTOMER} for purpose in decision.purposes)
@@ -172,7 +203,7 @@ def test_listening_is_told_of_as_strictly(config: Config, call: CallFacts) -> No
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.sampled_from(SITES), calls, st.sampled_from(list(Use)))
+@given(st.sampled_from(SITES), calls, USES)
 def test_supposing_more_never_forbids_more(config: Config, call: CallFacts, use: Use) -> None:
     if decide(config, call, use).allowed:
         assert decide(config, call, use, suppose_told=True).allowed
@@ -180,7 +211,7 @@ def test_supposing_more_never_forbids_more(config: Config, call: CallFacts, use:
 
 
 @settings(max_examples=500, deadline=None)
-@given(st.sampled_from(SITES), calls, st.sampled_from(list(Use)))
+@given(st.sampled_from(SITES), calls, USES)
 def test_explain_and_decide_agree(config: Config, call: CallFacts, use: Use) -> None:
     tried = explain(config, call, use)
     saying_no = [one.reason for one in tried if one.reason and not one.outranked]
@@ -215,15 +246,15 @@ def test_a_confidential_call_comes_nowhere_near_the_relay() -> None:
 
 
 def test_deciding_is_fast_enough_for_a_thousand_calls_a_second() -> None:
-    """read_facts and decide together take less than 200 microseconds (the best of several runs)."""
+    """read_facts and decide together take less than 200 microseconds."""
     offer = offered(called="1001", queue="sales")
     best = 1.0
-    for _ in range(20):
-        began = time.perf_counter()
-        for _ in range(50):
+    for _ in range(200):  # the best of many short runs, in processor time: the machine has other work as well
+        began = time.thread_time()
+        for _ in range(10):
             call = read_facts(site(), offer, CallId("c1"), NOON)
             decide(site(), call, Use.RECORD, suppose_told=True)
-        best = min(best, (time.perf_counter() - began) / 50)
+        best = min(best, (time.thread_time() - began) / 10)
     assert best < 200e-6, f"{best * 1e6:.0f} µs"
 
 
@@ -234,8 +265,8 @@ def test_finding_a_line_does_not_slow_down_with_their_number() -> None:
         config = changed(site(), {"lines/line/complaints/match/numbers": numbers})
         offer = offered(called=numbers[-1], direction=Direction.INBOUND)
         assert read_facts(config, offer, CallId("c"), NOON).line == "complaints"
-        began = time.perf_counter()
+        began = time.thread_time()
         for _ in range(200):
             read_facts(config, offer, CallId("c"), NOON)
-        times.append(time.perf_counter() - began)
+        times.append(time.thread_time() - began)
     assert times[1] < times[0] * 5
