@@ -102,6 +102,7 @@ class Server:
         self._engine_answers: asyncio.Future[None] | None = None  # while the engine starts
         self._prompts_wanted: set[str] = set()
         self._engine_deaths = 0
+        self._strangers = 0  # RTP packets that were of no call
 
     # ---------------------------------------------------------------- starting
 
@@ -292,6 +293,8 @@ class Server:
     def _on_media(self, event: protocol.Event) -> None:
         if isinstance(event, protocol.PromptRefused):
             log.error("the engine refused a prompt: %s", event.reason)
+        if isinstance(event, protocol.LegClosed):
+            self._strangers += event.strangers
         self._on_engine_answer(event)
         self.switchboard.on_media(event, time.monotonic())
         self._after()
@@ -316,7 +319,10 @@ class Server:
         )
         self.switchboard.engine_died(time.monotonic())
         self._after()
-        if not self._stopping:
+        starting = self._engine_answers
+        if starting is not None and not starting.done():  # whoever started it tries again
+            starting.set_exception(StartError(f"the media engine died while it started (status {status})"))
+        elif not self._stopping:
             self._spawn(self._restart_engine())
 
     async def _restart_engine(self) -> None:
@@ -326,6 +332,7 @@ class Server:
                 await self._run_engine()
             except (OSError, QmSipError) as error:
                 log.error("the media engine did not start (try %d): %s", attempt + 1, error)
+                await self.engine.stop()  # one that hangs must not stay beside the next
                 continue
             self.switchboard.engine_started()
             log.info("the media engine runs again")
@@ -379,7 +386,12 @@ class Server:
         return taps
 
     def counts(self) -> Mapping[str, int]:
-        here = {"sip_legs": self.ua.legs, "engine_deaths": self._engine_deaths}
+        here = {
+            "sip_legs": self.ua.legs,
+            "sip_garbage": self.ua.counts["garbage"],
+            "rtp_strangers": self._strangers,
+            "engine_deaths": self._engine_deaths,
+        }
         return {**here, **dict(sorted(self.keeper.counts.items()))}
 
     async def reload(self) -> None:

@@ -309,7 +309,7 @@ class Call:
                 self.recording.start("recording", now)
 
     def _tone(self, leg: LegName, tone: protocol.ToneName) -> None:
-        if self.relayed:
+        if self.relayed and self._engine_open:
             self.desk.media.send(protocol.Tone(self.id, leg, tone))
 
     # ================================================================ during the call

@@ -41,6 +41,7 @@ class MediaEngine:
 
     async def start(self) -> None:
         """Start the process. Its first command must be `Configure`, which answers with `Configured`."""
+        self._stopping = False
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         with theirs:

@@ -293,6 +293,9 @@ class Phones:
 
     def _ring(self, ua: UserAgent, event: sip.CallOffered, now: float) -> None:
         call = self._called(event.request)
+        if call is None:
+            ua.reject(event.leg, 486, now=now)
+            return
         phone = call.agent = self._phone(AGENT)
         call.rang = now
         phone.leg = event.leg
@@ -304,9 +307,9 @@ class Phones:
         self._later.append((now + self.rings, answer))
         self._later.sort(key=lambda due: due[0])
 
-    def _called(self, request: Request) -> Call:
+    def _called(self, request: Request) -> Call | None:
         caller = NameAddr.parse(request.get("From") or "").uri.number
-        return next(call for call in self.calls if call.caller == caller)
+        return next((call for call in self.calls if call.caller == caller), None)
 
     def _phone(self, side: int) -> Phone:
         host = self.address(side).host

@@ -13,7 +13,19 @@ import pytest
 
 from qm_sip.recorder.rows import State
 from tests.faults.phones import Call, Phones
-from tests.faults.site import BEFORE, DEEP, ON_ANSWER, Kept, Site, kill, lost, until
+from tests.faults.site import (
+    BEFORE,
+    DEEP,
+    ON_ANSWER,
+    Kept,
+    Site,
+    children,
+    command_of,
+    kill,
+    lost,
+    running,
+    until,
+)
 
 KILLS = 100 if DEEP else 4
 CALLS = 3
@@ -41,6 +53,7 @@ def play(site: Site, phones: Phones, chance: random.Random) -> float:
     time.sleep(max(0.0, end - time.monotonic()))
     engine, killed = site.engine(), time.monotonic()
     kill(engine)
+    phones.call(chance.choice([BEFORE, ON_ANSWER]))  # comes while there is no engine, or before we know
     return killed
 
 
@@ -95,3 +108,25 @@ def test_whenever_the_engine_is_killed_the_calls_go_on_and_the_next_is_recorded(
         assert "Traceback" not in site.log, site.log
     print(f"\n{KILLS} kills of the engine: {len(losses)} recordings cut short, "
           f"{max(losses, default=0):.2f} s lost at most")  # fmt: skip
+
+
+def test_an_engine_that_dies_while_it_starts_is_started_again_and_there_is_only_one(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with site.running(), site.phones() as phones:
+        dead = set[int]()
+        for _ in range(3):
+            engine = until(lambda: next(iter(engines(site) - dead), None), 10, "engine")
+            kill(engine)
+            dead.add(engine)
+        until(lambda: "runs again" in site.log, 20, "engine that stays")
+        time.sleep(0.5)
+        assert len(engines(site)) == 1
+        a_call_is_recorded(site, phones)
+        assert site.server.ask("status")["counts"]["engine_deaths"] == 3
+    assert "Traceback" not in site.log, site.log
+
+
+def engines(site: Site) -> set[int]:
+    return {
+        pid for pid in children(site.server.pid) if "qm_sip.media.engine" in command_of(pid) and running(pid)
+    }
