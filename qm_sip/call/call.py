@@ -21,7 +21,7 @@ from qm_sip.call.desk import Desk
 from qm_sip.call.exchange import Exchange
 from qm_sip.call.media_plan import Direct, Relay, other
 from qm_sip.call.recording import Recording
-from qm_sip.call.session import LegSession, read_sdp, unrecordable
+from qm_sip.call.session import LegSession, read_sdp, unreadable, unrecordable
 from qm_sip.call.states import CALLEE_PENDING, CALLEE_UP, CALLER_PENDING, CALLER_UP, Happening, State, step
 from qm_sip.call.words import NoteParty
 from qm_sip.config import Config
@@ -228,7 +228,7 @@ class Call:
         """
         if self.relayed:
             return theirs is None or unrecordable(theirs) is not None
-        return theirs is None and bool(response.body)
+        return unreadable(response)
 
     def _give_back(self, was: State, now: float) -> None:
         """The callee answered with what nobody can use: end it, and tell the caller so."""

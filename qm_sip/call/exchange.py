@@ -15,6 +15,7 @@ from qm_sip.call.media_plan import Direct, Plan, Relay, Send, other
 from qm_sip.call.session import KEPT, LegSession, holds, read_sdp, unrecordable
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
+from qm_sip.sip.body import description
 from qm_sip.sip.events import LegId
 from qm_sip.sip.message import Request, Response
 from qm_sip.sip.sdp import Sdp, keep_formats
@@ -31,9 +32,10 @@ class Exchange:
         self.sessions: dict[LegName, LegSession] = {}
         self._send = send
         self._asker: LegName | None = None  # whose re-INVITE is being passed on
+        self._withdrawn = False  # he has taken it back, and the other side has not answered yet
         self._late: LegName | None = None  # whose ACK will carry the answer
         self._held: set[LegName] = set()
-        self._going_direct: set[LegName] = set()
+        self._ours: set[LegName] = set()  # which sides have been made an offer that nobody asked for
 
     # ---------------------------------------------------------------- the first exchange
 
@@ -66,8 +68,8 @@ class Exchange:
     def offered(self, leg: LegName, request: Request, now: float, *, talking: bool) -> None:
         """A re-INVITE, or an UPDATE with SDP."""
         session, theirs = self.sessions[leg], read_sdp(request)
-        busy = not talking or self._asker is not None or bool(self._going_direct)
-        if not request.body:
+        busy = not talking or self._asker is not None or bool(self._ours)
+        if description(request) is None:
             self._asked_to_offer(leg, now, busy=busy)
         elif theirs is None or (isinstance(self.plan, Relay) and unrecordable(theirs) is not None):
             self.ua.reject_offer(self.legs[leg], 488, now=now)
@@ -101,14 +103,17 @@ class Exchange:
     def answered(self, leg: LegName, response: Response, now: float) -> None:
         """Our re-INVITE on that leg was answered: hand the answer to whoever offered."""
         theirs = read_sdp(response)
-        if leg in self._going_direct:
-            self._going_direct.discard(leg)
+        if leg in self._ours:
+            self._ours.discard(leg)
             self.learn(leg, theirs)
             return
         asker, self._asker = self._asker, None
         if asker is None:
             return
         offer, self.sessions[asker].offering = self.sessions[asker].offering, None
+        if self._withdrawn:
+            self._undo(leg, theirs, now, late=offer is None)
+            return
         if theirs is None or (isinstance(self.plan, Relay) and unrecordable(theirs)):
             self.ua.reject_offer(self.legs[asker], 488, now=now)
             return
@@ -121,21 +126,40 @@ class Exchange:
         if offer is not None and not holds(offer):
             self._resume(asker, now)
 
+    def withdrawn(self, leg: LegName, now: float) -> None:
+        """Whoever offered has cancelled it (9.2). The other side has been asked already: its answer is undone."""
+        if self._asker != leg:
+            return
+        self._withdrawn = True
+        self._as_before(leg, now)
+
+    def _undo(self, leg: LegName, theirs: Sdp | None, now: float, *, late: bool) -> None:
+        """That side has agreed to what nobody wants any more: tell it what stood before."""
+        self._withdrawn = False
+        standing = self.sessions[other(leg)].theirs
+        self.learn(leg, theirs)
+        if standing is None:
+            return
+        body = self.plan.towards(self.sessions[leg], standing)
+        if late:
+            self.ua.ack(self.legs[leg], body, now=now)
+            return
+        self._ours.add(leg)
+        self.ua.reoffer(self.legs[leg], body, headers=[headers.SDP], now=now)
+
     def rejected(self, leg: LegName, status: int, now: float) -> None:
         """Our re-INVITE on that leg failed: the session stands as before."""
-        if leg in self._going_direct:
-            self._going_direct.discard(leg)
+        if leg in self._ours:
+            self._ours.discard(leg)
             if not self.book.silent:
-                log.warning("call %s: the %s would not go direct (%d)", self.book.call, leg, status)
+                log.warning("call %s: the %s refused our offer (%d)", self.book.call, leg, status)
             return
         asker, self._asker = self._asker, None
         if asker is None:
             return
-        offer, self.sessions[asker].offering = self.sessions[asker].offering, None
+        self.sessions[asker].offering, self._withdrawn = None, False
         self.ua.reject_offer(self.legs[asker], status if 400 <= status <= 699 else 488, now=now)
-        standing = self.sessions[asker].theirs
-        if offer is not None and standing is not None and not holds(standing):
-            self._resume(asker, now)
+        self._as_before(asker, now)
 
     # ---------------------------------------------------------------- hold
 
@@ -151,6 +175,12 @@ class Exchange:
                 self._send(protocol.Hold(self.book.call, on=True))
             self.book.hold(now)
         self._held.add(leg)
+
+    def _as_before(self, leg: LegName, now: float) -> None:
+        """Its offer has come to nothing: it holds only if it did so before."""
+        standing = self.sessions[leg].theirs
+        if standing is not None and not holds(standing):
+            self._resume(leg, now)
 
     def _resume(self, leg: LegName, now: float) -> None:
         if leg not in self._held:
@@ -170,8 +200,8 @@ class Exchange:
         At once, because each 100 ms between them is 100 ms of one-way silence at a peer with strict RTP.
         """
         self.plan = Direct()
-        self._going_direct = {leg for leg in self.sessions if self.sessions[other(leg)].theirs is not None}
-        for leg in sorted(self._going_direct):
+        self._ours = {leg for leg in self.sessions if self.sessions[other(leg)].theirs is not None}
+        for leg in sorted(self._ours):
             theirs = self.sessions[other(leg)].theirs
             assert theirs is not None
             body = self.sessions[leg].dress(keep_formats(theirs, KEPT))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from qm_sip.media import protocol
 from qm_sip.media.protocol import Directionality, LegName
-from qm_sip.sip.message import Message
+from qm_sip.sip.body import description
+from qm_sip.sip.message import Request, Response
 from qm_sip.sip.sdp import Direction, Format, OriginOf, Sdp, SdpError
 
 VOICES = ("PCMA", "PCMU")
@@ -50,14 +51,18 @@ def _without_origin(sdp: Sdp) -> tuple[object, ...]:
     return (*(line for line in sdp.session if line[:2] != "o="), *sdp.media)
 
 
-def read_sdp(message: Message) -> Sdp | None:
+def read_sdp(message: Request | Response) -> Sdp | None:
     """The description in a message, or None if there is none that can be read."""
-    if not message.body:
-        return None
+    body = description(message)
     try:
-        return Sdp.parse(message.body)
+        return None if body is None else Sdp.parse(body)
     except SdpError:
         return None
+
+
+def unreadable(message: Request | Response) -> bool:
+    """Whether the message brings a description that nobody can read."""
+    return description(message) is not None and read_sdp(message) is None
 
 
 def codecs(sdp: Sdp) -> list[Format]:

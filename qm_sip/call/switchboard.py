@@ -21,7 +21,7 @@ from qm_sip.call.call import Call, Way
 from qm_sip.call.capture import Capture
 from qm_sip.call.desk import Media, Met
 from qm_sip.call.recording import Recording
-from qm_sip.call.session import read_sdp, unrecordable
+from qm_sip.call.session import read_sdp, unreadable, unrecordable
 from qm_sip.call.words import (
     CountConfidential,
     Keeper,
@@ -160,6 +160,8 @@ class Switchboard:
                 call.acknowledged(leg, event.request, now)
             case sip.OfferReceived():
                 call.offer_received(leg, event.request, now)
+            case sip.OfferWithdrawn():
+                call.exchange.withdrawn(leg, now)
             case sip.OfferAnswered():
                 call.offer_answered(leg, event.response, now)
             case sip.OfferRejected():
@@ -261,6 +263,8 @@ class Switchboard:
         route = config.route(peer, called)
         if route is None:
             raise CallRefused(404, f"no route for a call from peer {peer}")
+        if unreadable(event.request):
+            raise CallRefused(488, "its SDP cannot be read")
         offered = read_offered(event.request, config, peer, route, called)
         facts = read_facts(config, offered, CallId(self.new_id()), self._wall())
         intent = self._intent(event.request, config, library, facts)
@@ -299,8 +303,6 @@ class Switchboard:
         if not decision.allowed:
             return Intent(None, None, decision.reasons, idle_span(facts))
         offer = read_sdp(request)
-        if request.body and offer is None:
-            raise CallRefused(488, "its SDP cannot be read")
         problem = (unrecordable(offer) if offer else None) or (None if self.engine_up else "engine")
         if problem == "no-audio":
             raise CallRefused(488, "its SDP has no audio")

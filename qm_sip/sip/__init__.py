@@ -5,6 +5,7 @@ Each line stands on those above it and imports nothing from below.
 * `grammar`                      splitting, quoting, parameters; `SipParseError` with the status owed
 * `address`, `via`, `cseq`       typed header values that read and print themselves
 * `message`, `validate`          a datagram as a message that leaves byte for byte; whether it makes sense
+* `body`                         the session description in a message, alone or among others
 * `sdp_model`, `sdp`             session descriptions line by line; the edits of a B2BUA
 * `events`                       what the user agent tells, in the past tense
 * `timers`, `transaction`        the timer heap; the four machines of RFC 3261 17 as tables

@@ -14,6 +14,7 @@ from enum import Enum, auto
 from typing import ClassVar
 
 from qm_sip.sip import events
+from qm_sip.sip.body import description
 from qm_sip.sip.core import Core, HeaderList
 from qm_sip.sip.dialog import Dialog
 from qm_sip.sip.digest import Credentials, DigestClient
@@ -359,9 +360,4 @@ _NOT_IN_CANCEL = frozenset({"contact", "allow"})
 
 def has_sdp(message: Request | Response) -> bool:
     """Whether a session description comes with the message, alone or as part of several (RFC 5621)."""
-    kind = message.content_type
-    if not message.body:
-        return False
-    return kind == "application/sdp" or (
-        kind.startswith("multipart/") and b"application/sdp" in message.body.lower()
-    )
+    return description(message) is not None
