@@ -18,11 +18,12 @@ from qm_sip.config.base import (
     PathSetting,
     PeerAddressSetting,
     Table,
+    not_built,
 )
 from qm_sip.config.network import Listen
 from qm_sip.policy.facts import Direction
 
-Right = Literal["carry", "toggle", "listen"]
+Right = Annotated[Literal["carry"], not_built("toggle", "listen")]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 
 
@@ -99,7 +100,7 @@ class Peer(Model):
     addresses: Annotated[tuple[PeerAddressSetting, ...], Field(min_length=1)]
     """Where its packets come from; the most specific peer wins. Unit: address, address:port or network."""
     may: tuple[Right, ...] = ("carry",)
-    """What it may do: carry calls; toggle and listen are checked here and used by later features."""
+    """carry: it may send us calls. An empty list: it may only be called."""
     trusted: bool = False
     """Whether its X- headers, P-Asserted-Identity and Diversion are believed. True for Asterisk, never a
     carrier.
