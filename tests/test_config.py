@@ -211,7 +211,6 @@ WRONG = [
     (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20:0"] #!', "peers.carrier.addresses[0]", "port"),
     (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.1:5060"] #!', "peers.carrier.addresses", "peers.asterisk"),
     (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20"]\nmay = ["fly"] #!', "peers.carrier.may[0]", "carry"),
-    (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20"]\nmay = ["listen"] #!', "peers.carrier.may[0]", "'listen' is not built yet"),
     (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20"]\nusername = "u"', "peers.carrier", "go together"),
     (SERVER, 'next_hop = "127.0.0.20:5060"', "", "routes[2].to", "has no next_hop"),
     (SERVER, 'from = "carrier"', 'from = "nobody" #!', "routes[1].from", "no peer 'nobody'"),

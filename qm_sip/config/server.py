@@ -18,12 +18,11 @@ from qm_sip.config.base import (
     PathSetting,
     PeerAddressSetting,
     Table,
-    not_built,
 )
 from qm_sip.config.network import Listen
 from qm_sip.policy.facts import Direction
 
-Right = Annotated[Literal["carry"], not_built("toggle", "listen")]
+Right = Literal["carry", "toggle", "listen"]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 
 
@@ -100,7 +99,7 @@ class Peer(Model):
     addresses: Annotated[tuple[PeerAddressSetting, ...], Field(min_length=1)]
     """Where its packets come from; the most specific peer wins. Unit: address, address:port or network."""
     may: tuple[Right, ...] = ("carry",)
-    """carry: it may send us calls. An empty list: it may only be called."""
+    """carry: send us calls, else 403. toggle, listen: may be granted, but nothing asks for them yet."""
     trusted: bool = False
     """Whether its X- headers, P-Asserted-Identity and Diversion are believed. True for Asterisk, never a
     carrier.
