@@ -48,8 +48,13 @@ class Way:
     destination: sip.Address
     local: sip.Address
     max_forwards: int
-    trusted: bool  # both peers are believed when they say who somebody is
+    believed: frozenset[LegName]  # legs whose peer is believed when it says who somebody is
     peer: str
+
+    @property
+    def trusted(self) -> bool:
+        """Both peers are: identities may cross."""
+        return len(self.believed) == 2
 
 
 class Call:
@@ -257,7 +262,9 @@ class Call:
             return
         passed = headers.of_ending(response)
         if was is State.CALLING:
-            self.desk.ua.reject(self.legs["caller"], passable(status), headers=passed, now=now)
+            self.desk.ua.reject(
+                self.legs["caller"], passable(status, ours=response is None), headers=passed, now=now
+            )
         elif was is State.SEEKING:
             self.desk.ua.bye(self.legs["caller"], headers=passed, now=now)
         self.book.add_reason(reasons.NOT_ANSWERED)
@@ -351,7 +358,7 @@ class Call:
 
     def _meet_identity(self, leg: LegName, message: Message, now: float) -> None:
         """A connected line (RFC 3325): who is on that leg now? The first one seen is whom we know already."""
-        who = headers.identity(message) if self.way.trusted else None
+        who = headers.identity(message) if leg in self.way.believed else None
         before = self._seen.get(leg)
         if who is None or who == before:
             return
@@ -489,11 +496,16 @@ class Call:
         return new
 
 
-def passable(status: int) -> int:
-    """A final status that may be passed on: a failure of our own request is not the caller's fault."""
+def passable(status: int, *, ours: bool) -> int:
+    """A final status that may be passed on. `ours`: nobody answered, we say it ourselves.
+
+    A 503 of the callee is not our own unavailability (RFC 3261 16.7): a dialplan would go around us for it.
+    """
     if status == 408:
         return 480
-    return status if 400 <= status <= 699 and status not in (401, 407) else 503
+    if ours:
+        return status if 400 <= status <= 699 else 503
+    return status if 400 <= status <= 699 and status not in (401, 407, 503) else 500
 
 
 def _is_dtmf(request: Request) -> bool:

@@ -31,7 +31,7 @@ from qm_sip.call.words import (
     RowFailed,
     RowOpened,
 )
-from qm_sip.config import Config, Route
+from qm_sip.config import Config, Peer, Route
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import (
@@ -47,7 +47,6 @@ from qm_sip.policy.facts import (
 )
 from qm_sip.policy.gate import decide
 from qm_sip.policy.identify import line_of, meet, read_facts
-from qm_sip.policy.path import MediaPath, media_path
 from qm_sip.private import Private
 from qm_sip.sip import events as sip
 from qm_sip.sip.address import NameAddr, Uri
@@ -295,10 +294,6 @@ class Switchboard:
         return Book(facts.call, self.keeper, intent.idle, intent.why_not, now)
 
     def _intent(self, request: Request, config: Config, library: PromptLibrary, facts: CallFacts) -> Intent:
-        path = media_path(config, facts)
-        if path is not MediaPath.RELAY:
-            decision = decide(config, facts, Use.RECORD, suppose_told=True)
-            return Intent(None, None, decision.reasons, idle_span(facts))
         decision = decide(config, facts, Use.RECORD, suppose_told=True)
         if not decision.allowed:
             return Intent(None, None, decision.reasons, idle_span(facts))
@@ -318,7 +313,8 @@ class Switchboard:
         target = config.peer(route.to)
         if target.next_hop is None:
             raise CallRefused(503, f"peer {route.to} has no next_hop")
-        trusted = config.peer(peer).trusted and target.trusted
+        peers: dict[LegName, Peer] = {"caller": config.peer(peer), "callee": target}
+        believed = frozenset(leg for leg, known in peers.items() if known.trusted)
         request = event.request
         host, port = target.next_hop
         user = user_part(request.uri)
@@ -327,11 +323,11 @@ class Switchboard:
             uri=uri,
             to=f"<{uri}>",
             from_=from_value(request, event.local),
-            headers=headers.of_invite(request, config.server.sip.carry_headers, trusted=trusted),
+            headers=headers.of_invite(request, config.server.sip.carry_headers, trusted=len(believed) == 2),
             destination=sip.Address(host, port),
             local=event.local,
             max_forwards=max_forwards(request) - 1,
-            trusted=trusted,
+            believed=believed,
             peer=route.to,
         )
 
