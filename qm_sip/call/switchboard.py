@@ -47,6 +47,7 @@ from qm_sip.policy.facts import (
 )
 from qm_sip.policy.gate import decide
 from qm_sip.policy.identify import line_of, meet, read_facts
+from qm_sip.policy.path import MediaPath, path_for
 from qm_sip.private import Private
 from qm_sip.sip import events as sip
 from qm_sip.sip.address import NameAddr, Uri
@@ -295,7 +296,7 @@ class Switchboard:
 
     def _intent(self, request: Request, config: Config, library: PromptLibrary, facts: CallFacts) -> Intent:
         decision = decide(config, facts, Use.RECORD, suppose_told=True)
-        if not decision.allowed:
+        if path_for(facts, decision) is not MediaPath.RELAY:
             return Intent(None, None, decision.reasons, idle_span(facts))
         offer = read_sdp(request)
         problem = (unrecordable(offer) if offer else None) or (None if self.engine_up else "engine")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from qm_sip.policy.facts import CallFacts, LineKind, Reason, Use
+from qm_sip.policy.facts import CallFacts, Decision, LineKind, Use
 from qm_sip.policy.gate import decide
 
 if TYPE_CHECKING:
@@ -22,18 +22,13 @@ class MediaPath(StrEnum):
     RELAY = "relay"  # the tapped relay
 
 
+def path_for(facts: CallFacts, decision: Decision) -> MediaPath:
+    """Say where the media goes of a call of which this was decided, supposing that everybody is told."""
+    if decision.allowed:
+        return MediaPath.RELAY
+    return MediaPath.UNTOUCHED if facts.kind is LineKind.EMERGENCY else MediaPath.DIRECT
+
+
 def media_path(config: Config, facts: CallFacts) -> MediaPath:
-    """Say where the media of this call goes."""
-    return media_path_and_reasons(config, facts)[0]
-
-
-def media_path_and_reasons(config: Config, facts: CallFacts) -> tuple[MediaPath, tuple[Reason, ...]]:
-    """Say where the media of this call goes, and why: for a relay what allows it, else what forbids a
-    recording.
-    """
-    decisions = [decide(config, facts, use, suppose_told=True) for use in Use]
-    for decision in decisions:
-        if decision.allowed:
-            return MediaPath.RELAY, decision.reasons
-    path = MediaPath.UNTOUCHED if facts.kind is LineKind.EMERGENCY else MediaPath.DIRECT
-    return path, decisions[0].reasons
+    """Say where the media of this call goes. Nobody listens live yet: recording is the one use there is."""
+    return path_for(facts, decide(config, facts, Use.RECORD, suppose_told=True))
