@@ -6,6 +6,10 @@ BIN   := .venv/bin
 RUST  := $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null | grep -v /target/) Cargo.toml Cargo.lock
 WORDS := $(shell find config -path '*prompts*' -name '*.toml' 2>/dev/null)
 
+# Tests of plain objects share the cores; those with real processes and real time have them to themselves.
+REAL  := tests/media tests/bench tests/cli tests/wire tests/faults tests/demo tests/asterisk
+PURE  := $(filter-out $(REAL) tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/ tests/test_*.py)))
+
 .PHONY: setup demo test test-deep lint bench format asterisk clean
 
 setup: .venv/.prompts
@@ -39,7 +43,8 @@ demo: setup
 test: setup
 	cargo test --quiet --workspace
 	cargo test --quiet -p qm-media --features mutants --test histories
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest -n 2 --dist loadscope $(PURE)
+	$(BIN)/python -m pytest $(REAL)
 
 # More of the same: longer random histories, more kills.
 test-deep: setup
