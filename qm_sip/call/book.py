@@ -5,9 +5,9 @@ A confidential or emergency call has no book at all (`Blank`): nothing that coul
 
 from __future__ import annotations
 
-from qm_sip.call.spans import SpanBook, outcome
+from qm_sip.call.spans import Span, SpanBook, outcome
 from qm_sip.call.words import FinishRow, Keeper, NoteSpans, OpenRow, Word
-from qm_sip.policy.facts import CallFacts, CallId, Reason, SpanState
+from qm_sip.policy.facts import CallFacts, CallId, Outcome, Reason, SpanState
 
 
 class Book:
@@ -24,6 +24,7 @@ class Book:
         self._spans = SpanBook(idle, now, why[0].code if why else "arrived")
         self._held: tuple[SpanState, str] | None = None  # on hold: what goes on when it ends
         self._ends: float | None = None
+        self._late: str | None = None  # what failed after the end, while journals were being closed
         self._finished = False
 
     def open(self, facts: CallFacts) -> None:
@@ -55,10 +56,12 @@ class Book:
 
     def _change(self, state: SpanState, at: float, reason: str) -> None:
         if self._ends is not None:
+            if state is SpanState.FAILED:
+                self._late = reason
             return
         self._spans.change(state, at, reason)
         if state is not SpanState.TOLD:  # a moment between the prompt and the first sample
-            self._keeper.keep(NoteSpans(self.call, self._spans.spans(at)))
+            self._keeper.keep(NoteSpans(self.call, _up_to(self._spans.spans(at), state, reason)))
 
     @property
     def held(self) -> bool:
@@ -88,9 +91,17 @@ class Book:
             return
         self._finished = True
         spans = self._spans.spans(self._ends)
+        if self._late and outcome(spans) is not Outcome.FAILED:
+            spans = _up_to(spans, SpanState.FAILED, self._late)
         self._keeper.keep(
             FinishRow(self.call, self.started, self.answered, self._ends, spans, outcome(spans), self.why)
         )
+
+
+def _up_to(spans: tuple[Span, ...], state: SpanState, reason: str) -> tuple[Span, ...]:
+    """The spans up to a moment, and what begins in it: a span of no length yet."""
+    end = spans[-1].to_ms
+    return spans if spans[-1].state is state else (*spans, Span(state, end, end, reason))
 
 
 class Nowhere:

@@ -19,7 +19,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from qm_sip.call.spans import Span
 from qm_sip.policy.facts import CallId, Reason, SpanState
@@ -48,12 +50,13 @@ async def recover(catalog: Catalog, store: Store, finisher: Finisher, *, wait: b
         await finisher.destroy(recording)
         done.counts["destroyed"] += 1
     _remove_leftovers(catalog, store, done)
+    written = {recording: store.journal(recording).stat().st_mtime for recording in store.found(".qmj")}
     for recording in list(store.found(".qmj")):
         done.counts[await _settle(recording, catalog, store, finisher, done)] += 1
     for recording in catalog.unfinished():
         done.counts[await _without_journal(recording, catalog, store)] += 1
     for call in catalog.open_calls():
-        await _end_call(CallId(call), catalog)
+        await _end_call(CallId(call), catalog, written)
         done.counts["calls-ended"] += 1
     if wait:
         await asyncio.gather(*done.rendering)
@@ -109,12 +112,26 @@ async def _without_journal(recording: str, catalog: Catalog, store: Store) -> st
     return "journal-missing"
 
 
-async def _end_call(call: CallId, catalog: Catalog) -> None:
-    """A call of a dead run: the spans it had entered stand; from there it failed, nobody knows how long."""
+async def _end_call(call: CallId, catalog: Catalog, written: Mapping[str, float]) -> None:
+    """A call of a dead run: the spans it had entered stand, the last as long as its journal was written (wall clock);
+    from there it failed, nobody knows how long.
+    """
     known = [
         Span(SpanState(row["state"]), row["from_ms"], row["to_ms"], row["reason"])
         for row in catalog.spans(call)
     ]
     end = known[-1].to_ms if known else 0
+    if known and known[-1].state is SpanState.RECORDED:
+        end = max(end, _last_written(call, catalog, written))
+        known[-1] = replace(known[-1], to_ms=end)
     spans = [*known, Span(SpanState.FAILED, end, end, SERVER_DIED.code)]
     await asyncio.wrap_future(catalog.finish_call(call, None, spans, [SERVER_DIED]))
+
+
+def _last_written(call: CallId, catalog: Catalog, written: Mapping[str, float]) -> int:
+    """When the last chunk of the call's journals was written, in milliseconds from its start; 0 if they are gone."""
+    told = catalog.explain(call)
+    last = max((written.get(recording.id, 0.0) for recording in catalog.recordings_of(call)), default=0.0)
+    if told is None or not last:
+        return 0
+    return round((last - datetime.fromisoformat(told["call"]["started"]).timestamp()) * 1000)

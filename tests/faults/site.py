@@ -239,6 +239,18 @@ class Kept:
         (only,) = self.recordings
         return only
 
+    @property
+    def recorded(self) -> float:
+        """Seconds of the call that were recorded, by its spans."""
+        spans = [span for span in self.spans if span["state"] == "recorded"]
+        return sum(int(str(span["to_ms"])) - int(str(span["from_ms"])) for span in spans) / 1000
+
+    @property
+    def seconds(self) -> float:
+        """Length of its recording."""
+        facts = self.recording.facts
+        return float(facts["frames"] or 0) / float(facts["rate"] or 8000)
+
     def state_of(self, reason: str) -> str:
         return next(str(span["state"]) for span in self.spans if span["reason"] == reason)
 

@@ -25,15 +25,19 @@ def kill_a_renderer(site: Site, chance: random.Random) -> int:
     """Kill the renderer once or twice, at any moment from its start; how often it was met alive."""
     met = 0
     for _ in range(chance.choice([1, 2])):
-        renderer = until(lambda: site.child("qm_sip.recorder.renderer"), 10, "renderer")
+        renderer = until(lambda: site.child("qm_sip.recorder.renderer") or all_rendered(site), 10, "renderer")
+        if renderer is True:
+            break  # no new one will come before it is needed
         time.sleep(chance.uniform(0, chance.choice([0.03, 0.5])))
-        met += running(renderer)
         if running(renderer):
             kill(renderer)
+            met += 1
         until(lambda pid=renderer: not running(pid), 5, "end of the renderer")  # type: ignore[misc]
-        if not list((site.storage / "journals").iterdir()):
-            break  # it was done: no new one will come before it is needed
     return met
+
+
+def all_rendered(site: Site) -> bool:
+    return not any((site.storage / "journals").iterdir())
 
 
 @pytest.mark.timeout(90 + 10 * KILLS)

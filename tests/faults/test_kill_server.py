@@ -75,6 +75,9 @@ def check(site: Site, played: Round, kept: dict[str, Kept]) -> list[float]:
         if mine.recordings:
             missing = lost(site, call, mine, until=played.said_until(call))
             assert missing <= MOST_LOST, (missing, mine)
+            assert abs(mine.recorded - mine.seconds) <= MOST_LOST, (
+                mine
+            )  # seconds add up, also after a crash (I8)
             losses.append(missing)
         else:
             assert call.bridged is None or played.said_until(call) - call.bridged < MOST_LOST, mine

@@ -193,6 +193,6 @@ def test_what_the_server_imports_brings_no_pyrage_into_it() -> None:
     """pyrage holds the GIL while it encrypts: the serving process must never load it."""
     import subprocess
 
-    modules = "catalog, pool, recovery, finish, files, rows, spans, keys, permit, jobs"
+    modules = "catalog, pool, recovery, finish, files, rows, backlog, keeper, keys, permit, jobs"
     code = f"import sys; from qm_sip.recorder import {modules}; sys.exit('pyrage' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -3,6 +3,7 @@ so.
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from qm_sip.recorder.finish import Finisher
 from qm_sip.recorder.pool import RendererPool
 from qm_sip.recorder.recovery import recover
 from qm_sip.recorder.rows import State
-from tests.recorder.facts import HOLDER
+from tests.recorder.facts import HOLDER, STARTED
 from tests.recorder.journal_writer import KEPT_FROM, Writer, end
 from tests.recorder.stage import catalog_in, enter, journal_of, put, store_in
 
@@ -208,8 +209,10 @@ def test_an_open_call_of_a_dead_run_ends_as_failed_with_what_was_known(tmp_path:
     async def act(store: Store, catalog: Catalog, finisher: Finisher) -> None:
         enter(catalog, "rec-1", closed=False)
         put(store, "rec-1")
-        known = [Span(SpanState.UNTOLD, 0, 900, "new"), Span(SpanState.RECORDED, 900, 5000, "all")]
+        known = [Span(SpanState.UNTOLD, 0, 900, "new"), Span(SpanState.RECORDED, 900, 900, "all")]
         catalog.add_spans("call-rec-1", known).result()
+        last_chunk = STARTED.timestamp() + 5
+        os.utime(store.journal("rec-1"), (last_chunk, last_chunk))
         await recover(catalog, store, finisher, wait=True)
         told = catalog.explain("call-rec-1")
         assert told is not None
