@@ -1,0 +1,101 @@
+"""The basic flows with SIPp on both sides: as they are, with every n-th packet lost, and a hundred a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.wire.party import Leg, Party
+from tests.wire.sipp import PROGRAM, Flow, Pair
+from tests.wire.site import PAIRS, Site
+
+pytestmark = [
+    pytest.mark.wire,
+    pytest.mark.skipif(PROGRAM is None, reason="SIPp is not installed (Debian: sip-tester)"),
+]
+
+FLOWS = [
+    Flow("7000", "caller", "callee", 3),
+    Flow("2000", "caller", "callee", 4),
+    Flow("2100", "caller", "callee", 3),
+    Flow("2100", "caller_hears_bye", "callee_ends", 5),
+    Flow("7000", "caller_hears_bye", "callee_ends", 3),
+    Flow("7000", "caller_refused", "callee_busy", 3),
+]
+
+
+def play(
+    site: Site, work: Path, flows: list[Flow], *, calls: int, rate: int, hold_ms: int, within: int
+) -> list[Pair]:
+    """All flows at once. Fails if a call of any of them ended otherwise than its scenario says."""
+    assert len(flows) <= PAIRS
+    site.left = site.ask("status")["calls"]
+    with ExitStack() as stack:
+        pairs = []
+        for number, flow in enumerate(flows):
+            near, far = site.at(61 + 2 * number), site.at(60 + 2 * number)
+            pair = Pair(
+                flow, near, far, site.server, work, calls=calls, rate=rate, hold_ms=hold_ms, within=within
+            )
+            stack.callback(pair.close)
+            pairs.append(pair)
+        until = time.monotonic() + within + 5
+        said = "".join(pair.failures(max(0.1, until - time.monotonic())) for pair in pairs)
+        assert said == ""
+        site.calls_end()
+    return pairs
+
+
+def test_every_flow_goes_as_its_scenario_says(site: Site, tmp_path: Path) -> None:
+    flows = [Flow(flow.number, flow.caller, flow.callee) for flow in FLOWS]
+    pairs = play(site, tmp_path, flows, calls=3, rate=5, hold_ms=400, within=20)
+    assert not any(line.dropped for pair in pairs for line in pair.lines)
+
+
+def test_with_every_nth_packet_lost_no_call_hangs(site: Site, tmp_path: Path) -> None:
+    pairs = play(site, tmp_path, FLOWS, calls=4, rate=2, hold_ms=4000, within=40)
+    assert all(line.dropped >= 4 for pair in pairs for line in pair.lines)
+
+
+@pytest.mark.parametrize(("number", "rate", "calls"), [("7000", 100, 1000), ("2000", 50, 100)])
+def test_calls_are_set_up_at_speed(site: Site, tmp_path: Path, number: str, rate: int, calls: int) -> None:
+    began = time.monotonic()
+    play(
+        site,
+        tmp_path,
+        [Flow(number, "caller", "callee")],
+        calls=calls,
+        rate=rate,
+        hold_ms=10 if number == "7000" else 800,
+        within=30,
+    )
+    took = time.monotonic() - began
+    assert took < calls / rate + 12, f"{calls} calls took {took:.1f} s"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deserted(site: Site) -> Iterator[tuple[Leg, Leg]]:
+    """A call from a caller who falls silent when he is answered; it is left alone while the tests above run."""
+    with Party(site.at(10), site.server) as pbx, Party(site.at(20), site.server) as agents:
+        caller = pbx.call("7000")
+        callee = agents.called()
+        callee.answer()
+        caller.expect(200, "INVITE")
+        callee.expect("ACK")
+        yield caller, callee
+
+
+def test_an_answer_that_nobody_acknowledges_is_ended_after_64_T1(
+    site: Site, deserted: tuple[Leg, Leg]
+) -> None:
+    caller, callee = deserted
+    for leg in (callee, caller):
+        leg.reply(200, leg.expect("BYE", within=40))
+    site.left = 0
+    site.calls_end()
+    (copies,) = (n for data, n in caller.party.copies.items() if data.startswith(b"SIP/2.0 200"))
+    assert copies == 11  # at 0, 0.5, 1.5, 3.5, 7.5 s and every 4 s until 32 (RFC 3261 13.3.1.4)
