@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qm_sip.call.states import State
+from qm_sip.call.words import CountConfidential, FinishRow, ForgetCall, LoseRecording
 from qm_sip.media import protocol
 from qm_sip.policy.facts import Outcome, SpanState
 from qm_sip.sip.sdp import Direction
@@ -228,6 +229,104 @@ def test_a_transfer_to_the_works_council_closes_every_socket_at_once() -> None:
     assert max(at for _, at in kept(world)) < moved + 0.01
 
 
+def joined(world: World) -> bool:
+    """Each of the two sends to the other, and nothing comes here."""
+    customer, agent = world.caller, world.agent
+    assert agent is not None
+    return (customer.target, agent.target) == ((agent.host, agent.port), (customer.host, customer.port))
+
+
+@pytest.mark.parametrize(
+    ("line", "agent", "after", "side"),
+    [
+        ("sales", "1900", 3.0, None),  # the works council itself answers: its 200 says so
+        ("support", "1900", 3.0, None),
+        ("sales", "1001", 0.7, "agent"),  # while the prompt plays
+        ("support", "1001", 0.2, "caller"),
+        ("support", "1001", 0.7, "caller"),  # while the agent's phone rings
+    ],
+)
+def test_who_is_confidential_before_anything_was_kept_leaves_no_row_and_hears_the_other(
+    line: str, agent: str, after: float, side: str | None
+) -> None:
+    world = World()
+    answering(world, identity=agent)
+    customer = world.dial("1001", line=line)
+    world.run(after)
+    if side:
+        world.becomes(getattr(world, side), "1900")
+    world.run(3.0)
+    assert joined(world)
+    world.becomes(world.agent or customer, "1002")  # and handed on: nothing is written of that either
+    world.becomes(customer, "0687654321")
+    world.run(0.5)
+    world.hang_up(customer)
+    world.run(0.5)
+    ended(world)
+    assert isinstance(world.keeper.words[-1], ForgetCall) and world.confidential() == 1
+    assert not world.outcomes() and not world.engine.asked(protocol.OpenTap)
+
+
+@pytest.mark.parametrize(("line", "after"), [("sales", 0.7), ("support", 0.2)])
+def test_another_customer_while_the_prompt_plays_still_gets_his_agent(line: str, after: float) -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line=line)
+    world.run(after)
+    world.becomes(customer, "0687654321")
+    world.run(2.0)
+    assert next(iter(world.switchboard)).state is State.TALKING
+    assert world.engine.asked(protocol.Bridge)
+    world.hang_up(customer)
+    ended(world)
+    assert world.outcomes()[0].outcome is Outcome.BLOCKED
+    assert not world.engine.asked(protocol.OpenTap)
+
+
+def test_the_row_of_what_was_kept_before_does_not_say_that_it_became_confidential() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    assert world.agent is not None
+    world.becomes(world.agent, "1900")
+    world.run(0.5)
+    said = len(world.keeper.words)
+    world.becomes(world.agent, "1002")
+    world.becomes(customer, "0687654321")
+    world.run(0.5)
+    world.hang_up(customer)
+    ended(world)
+    assert len(world.keeper.words) == said
+    assert "confidential" not in repr([word for word in world.keeper.words if word != CountConfidential()])
+
+
+def test_a_second_asserted_identity_is_believed_as_well() -> None:
+    """RFC 3325 9.1: one SIP and one tel URI, in one header."""
+    world = World()
+    answering(world, identity="")
+    customer = world.dial("1001", line="sales", caller="0201234567@127.0.0.1>, <tel:1900")
+    world.run(2.0)
+    assert joined(world)
+    world.hang_up(customer)
+    ended(world)
+    assert world.keeper.words == [CountConfidential()]
+
+
+def test_an_engine_that_dies_while_it_closes_a_journal_holds_no_call() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    world.engine.dead = True  # its last words are lost
+    world.hang_up(customer)
+    world.run(0.5)
+    assert [call.state for call in world.switchboard] == [State.CLOSING]
+    world.switchboard.engine_died(world.now)
+    ended(world)
+    assert [type(word) for word in world.keeper.words[-2:]] == [LoseRecording, FinishRow]
+
+
 def test_when_the_engine_dies_the_two_are_joined_directly() -> None:
     world = World()
     answering(world)
@@ -360,3 +459,11 @@ def test_a_hang_up_of_either_side_ends_the_other() -> None:
         world.run(0.2)
         assert stayer.gone
         ended(world)
+
+
+@pytest.mark.parametrize(("number", "line"), [("1001", "sales"), ("1003", ""), ("1900", "sales")])
+def test_an_offer_nobody_can_read_gets_488_and_is_not_passed_on_as_no_offer(number: str, line: str) -> None:
+    world = World()
+    world.dial(number, line=line, body=b"this describes nothing")
+    world.run(1.0)
+    assert (world.rejected, world.agent, list(world.switchboard)) == ([488], None, [])

@@ -24,6 +24,7 @@ def test_a_direct_call_hands_each_side_the_others_media_and_says_nothing_of_its_
     ok = caller.connected()
     assert ok.media == (scene.agents.address, scene.agents.rtp)
     callee.expect("ACK")
+    assert scene.site.ask("status")["counts"]["sip_legs"] >= 2
     scene.end(caller, callee)
     assert scene.ended() == "bypassed"
 
