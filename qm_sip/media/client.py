@@ -8,7 +8,7 @@ import json
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from qm_sip.errors import StartError
 from qm_sip.media import protocol
@@ -18,6 +18,8 @@ LEASE_INTERVAL = 1.0
 """Seconds between two leases; the engine pauses all taps after `Configure.lease_ms` (3 s) without one."""
 
 LARGEST_EVENT = 256 * 1024
+PACKET = 32 * 1024
+"""Commands are packed up to about this many bytes."""
 CLOSING_TIME = 10.0
 """Seconds the engine gets to close its journals before it is killed."""
 
@@ -32,6 +34,7 @@ class MediaEngine:
         self._process: asyncio.subprocess.Process | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._waiting: deque[bytes] = deque()
+        self._flushing = False  # a flush is due, or waits for room
         self._stopping = False
 
     @property
@@ -62,8 +65,9 @@ class MediaEngine:
         if self._socket is None:
             return
         self._waiting.append(json.dumps(command.to_json(), separators=(",", ":")).encode())
-        if len(self._waiting) == 1:
-            self._flush()
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
 
     async def stop(self) -> None:
         """Have every tap closed in order and the process end; kill it if it does not."""
@@ -80,10 +84,12 @@ class MediaEngine:
         self._close()
 
     def _flush(self) -> None:
+        """Send what one round of the loop has asked for, several commands a packet: one wake-up for all."""
         loop = asyncio.get_running_loop()
         while self._waiting and self._socket is not None:
+            packet, count = _packed(self._waiting)
             try:
-                self._socket.send(self._waiting[0])
+                self._socket.send(packet)
             except BlockingIOError:
                 loop.add_writer(self._socket, self._flush)
                 return
@@ -91,9 +97,11 @@ class MediaEngine:
                 # The engine has gone; `_watch` tells.
                 self._waiting.clear()
                 break
-            self._waiting.popleft()
+            for _ in range(count):
+                self._waiting.popleft()
         if self._socket is not None:
             loop.remove_writer(self._socket)
+        self._flushing = False
 
     def _read(self) -> None:
         """Hand on the events that are there. Later ones wait for the next round of the loop."""
@@ -127,6 +135,7 @@ class MediaEngine:
 
     def _close(self) -> None:
         self._tasks[0].cancel()
+        self._flushing = False
         self._waiting.clear()  # what a dead engine did not read is not for the next one
         if self._socket is not None:
             loop = asyncio.get_running_loop()
@@ -134,3 +143,15 @@ class MediaEngine:
             loop.remove_writer(self._socket)
             self._socket.close()
             self._socket = None
+
+
+def _packed(commands: Iterable[bytes]) -> tuple[bytes, int]:
+    """The first commands, a line each, as many as fit in one packet; and how many those are."""
+    lines: list[bytes] = []
+    size = 0
+    for line in commands:
+        if lines and size + len(line) > PACKET:
+            break
+        lines.append(line)
+        size += len(line)
+    return b"\n".join(lines), len(lines)

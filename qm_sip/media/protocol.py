@@ -1,6 +1,7 @@
 """The two word lists between Python and the media engine: what to do, and what happened.
 
-One message is one JSON object in one packet of a Unix SOCK_SEQPACKET socket; `do` or `event` names it.
+One message is one JSON object on one line; `do` or `event` names it. A packet of the Unix SOCK_SEQPACKET socket
+carries one event, or one or more commands.
 Ids come from Python, commands are idempotent by id, and every command about a call names it. Times are
 integer nanoseconds of CLOCK_MONOTONIC (`*_ns`). The Rust side of this page is
 `rust/qm-media/src/protocol.rs`; `tests/media/test_protocol.py` holds the two against each other.

@@ -116,9 +116,13 @@ impl Loop {
 
     fn obey(&mut self, now: Nanos) {
         while let Some(message) = self.shell.control.receive() {
-            match Command::read(message) {
-                Ok(command) => self.engine.command(command, now, &mut self.shell),
-                Err(event) => self.shell.event(*event),
+            // A packet carries one or more commands, a line each.
+            let read: Vec<_> = message.split(|byte| *byte == b'\n').map(Command::read).collect();
+            for command in read {
+                match command {
+                    Ok(command) => self.engine.command(command, now, &mut self.shell),
+                    Err(event) => self.shell.event(*event),
+                }
             }
         }
         if self.shell.control.is_gone() && self.ending.is_none() {
