@@ -8,9 +8,10 @@ import typer
 
 from qm_sip.cli.ask import ask
 from qm_sip.cli.options import Json, Limit, OptionalAs, OptionalConfig, Socket
-from qm_sip.cli.output import emit_json, listing, record, say
+from qm_sip.cli.output import brief, emit_json, listing, record, say
 
 CallName = Annotated[str, typer.Argument(help="Id of the call, as `qm-sip calls` shows it.")]
+FIRST = ("call", "outcome", "because", "line", "state", "seconds", "recorded_seconds")  # of `explain`
 COLUMNS = ["call", "line", "direction", "state", "outcome", "seconds", "recorded_seconds", "reasons"]
 
 
@@ -39,9 +40,10 @@ def explain(
     if as_json:
         emit_json(told)
         return
-    record(told["call"], as_json=False)
-    for part in ("parties", "told", "decisions", "spans", "recordings"):
-        rows: list[dict[str, Any]] = told.get(part) or []
+    about = {key: value for key, value in told["call"].items() if key != "reasons"}  # `because` holds them
+    record(brief({key: about[key] for key in FIRST if key in about} | about), as_json=False)
+    for part in ("parties", "told", "objections", "decisions", "spans", "recordings"):
+        rows: list[dict[str, Any]] = brief(told.get(part) or [])
         say("")
         columns = list(dict.fromkeys(key for row in rows for key in row))
         listing(rows, columns, as_json=False, title=part, empty=f"{part}: none")
@@ -58,7 +60,9 @@ def ledger(
     columns = ["call", "direction", "kind", "outcome", "reason", "seconds", "recorded_seconds", "recordings"]
     listing(answer["calls"], columns, as_json=False, empty="no calls")
     say("")
-    listing(answer["totals"], ["outcome", "calls", "seconds"], as_json=False, title="totals")
+    listing(
+        answer["totals"], ["outcome", "calls", "seconds"], as_json=False, title="totals", empty="totals: none"
+    )
     say("")
     listing(answer["confidential"], ["day", "count"], as_json=False, empty="confidential calls: none")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
@@ -11,6 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
 class Status(IntEnum):
@@ -80,6 +83,15 @@ def cell(value: object) -> str:
     if isinstance(value, Iterable) and not isinstance(value, str):
         return ", ".join(cell(item) for item in value) or "-"
     return str(value)
+
+
+def brief(value: Any) -> Any:
+    """The same, with each SHA-256 cut to its first twelve digits: enough to tell two apart. JSON holds all."""
+    if isinstance(value, str):
+        return DIGEST.sub(r"\1", value)
+    if isinstance(value, Mapping):
+        return {key: brief(item) for key, item in value.items()}
+    return [brief(item) for item in value] if isinstance(value, list) else value
 
 
 def record(values: Mapping[str, Any], *, as_json: bool) -> None:

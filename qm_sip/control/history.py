@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from qm_sip.control.permit import may_see_parties, speaker
@@ -60,7 +61,7 @@ class History:
             "parties": [_party(row, viewer) for row in told["parties"]],
             "told": [_told(row) for row in told["told"]],
             "objections": [_pick(row, OBJECTION) for row in told["objections"]],
-            "decisions": [_decision(row, viewer) for row in told["decisions"]],
+            "decisions": [_decision(row, told["call"]["started"], viewer) for row in told["decisions"]],
             "spans": [_span(row) for row in told["spans"]],
             "recordings": [_recording(row) for row in told["recordings"]],
         }
@@ -139,11 +140,11 @@ def _told(row: Row) -> Row:
     return _pick(row, TOLD) | {"seconds": round(row["ended"] - row["began"], 3)}
 
 
-def _decision(row: Row, viewer: Tell) -> Row:
-    return _pick(row, DECISION) | {
-        "allowed": bool(row["allowed"]),
-        "reasons": _sentences(row["reasons"], viewer),
-    }
+def _decision(row: Row, started: str, viewer: Tell) -> Row:
+    """A decision, and how many seconds after the call's start it was made."""
+    after = datetime.fromisoformat(str(row["at"])) - datetime.fromisoformat(str(started))
+    said = {"allowed": bool(row["allowed"]), "reasons": _sentences(row["reasons"], viewer)}
+    return {"at": round(after.total_seconds(), 3)} | _pick(row, DECISION) | said
 
 
 def _span(row: Row) -> Row:

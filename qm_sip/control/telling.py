@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from qm_sip.policy.reasons import MEANINGS
 
+# What arises while a call runs or ends (docs/rules.md has the same sentences).
+OF_CALLS = {
+    "announcement-not-completed": "The notice did not reach its end: the customer hung up, or the media was lost.",
+    "prompt-missing": "No prompt says what the line needs to say, in the language asked for.",
+    "codec-not-recordable": "The parties agreed on a codec that cannot be recorded.",
+    "media-encrypted": "The parties encrypt their media end to end.",
+    "engine-failed": "The media engine was not there; the call went on directly.",
+    "tap-refused": (
+        "The engine refused to keep anything: what it knows was told does not cover what was asked."
+    ),
+    "journal-failed": "The recording could not be written (disk full, I/O error).",
+    "no-lease": "The engine heard nothing from the server for three seconds and paused every recording.",
+    "new-party-not-told": "Another outside party came into the call and has not been told.",
+    "became-confidential": "A confidential party came into the call; from then on only a count exists.",
+    "hold": "Somebody is on hold.",
+    "not-answered": "Nobody answered: there was nothing to record.",
+    "catalog-failed": "The call could not be entered in the catalog, so nothing of it was recorded.",
+    "server-died": "The server was killed while the call ran; what had been entered by then stands.",
+    "recorded": "The customer was told to the end, and the call was recorded.",
+}
+
 
 def sentence(code: str, requirement: str) -> str:
     """`capture-all: The line's capture mode is all. (KSF15-0.2)`; without a meaning, the code alone."""
-    meaning = MEANINGS.get(code)
-    return f"{code}: {meaning} ({requirement})" if meaning else f"{code} ({requirement})"
+    meaning = MEANINGS.get(code) or OF_CALLS.get(code)
+    text = f"{code}: {meaning}" if meaning else code
+    return f"{text} ({requirement})" if requirement else text
 
 
 def refusal(code: str, requirement: str) -> str:
