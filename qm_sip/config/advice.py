@@ -57,12 +57,18 @@ def _agents(config: Config, today: date) -> Advice:
         given = agent.notice.given
         if agent.notice.version != wanted.version or given is None:
             problem = "is not recorded for quality: the notice in use was not given"
-            yield PEOPLE, f"agent.{name}.notice", problem, f"give version {wanted.version or '?'}"
+            yield PEOPLE, f"agent.{name}.notice", problem, _give(wanted.version)
         elif (today - given).days < wanted.days_before:
             problem = (
                 f"is not recorded for quality before {wanted.days_before} days have passed since {given}"
             )
             yield PEOPLE, f"agent.{name}.notice", problem, ""
+
+
+def _give(version: str) -> str:
+    if not version:
+        return "regulation.toml: notice_to_agents names no version yet"
+    return f'give it, then write version = "{version}" and the date given'
 
 
 def _numbering(config: Config, today: date) -> Advice:

@@ -296,6 +296,12 @@ def ceiling_is_two_months(config: Config, complain: Complain) -> None:
         complain(REGULATION, "is longer than P2M (WP-18)", ("clocks", "quality_ceiling"))
 
 
+IN_FORCE_NEEDS = (
+    "in force needs version, controller, officer, questions_to and consent = { requested, met, decided, employer, "
+    'from, scope }; until then say "draft"'
+)
+
+
 def in_force_is_whole(config: Config, complain: Complain) -> None:
     regulation = config.regulation.regulation
     if regulation.status != "in-force":
@@ -308,7 +314,7 @@ def in_force_is_whole(config: Config, complain: Complain) -> None:
         return
     lacks = regulation.lacks(begins)
     if lacks:
-        complain(REGULATION, f"says in-force, but {lacks}", ("regulation", "status"), 'or say "draft"')
+        complain(REGULATION, f"says in-force, but {lacks}", ("regulation", "status"), IN_FORCE_NEEDS)
 
 
 CHECKS: tuple[Callable[[Config, Complain], None], ...] = (

@@ -191,7 +191,7 @@ class Failover(Model):
     """What happens when recording is not possible."""
 
     recorder_down: Literal["connect-unrecorded"] = "connect-unrecorded"
-    """The call goes on and is not recorded; that is an outcome, a metric and a log line."""
+    """The call goes on and is not recorded; that is an outcome, a count of `qm-sip status`, and a log line."""
 
 
 class Lines(Model):
