@@ -80,7 +80,8 @@ async def _serve(directory: Path, ready_file: Path | None) -> int:
     try:
         await server.start()
         _calm_collector()
-        _say_ready(ready_file)
+        log.info("settings of %s: %s", directory, in_force(server.config))
+        _say_ready(ready_file, server.config)
         await server.run()
     finally:
         await server.stop()
@@ -407,7 +408,7 @@ class Server:
         self.switchboard.settings = self.settings
         self.switchboard.set_credentials(_credentials(config))
         self._load_prompts(self.settings.library, config)
-        log.info("reloaded")
+        log.info("reloaded: %s", in_force(config))
 
 
 # --------------------------------------------------------------------------- small things
@@ -474,11 +475,22 @@ def _calm_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-def _say_ready(ready_file: Path | None) -> None:
+def in_force(config: Config) -> str:
+    """What the settings do, in a few words: the first thing to look at when nothing is recorded."""
+    lines = config.lines.line
+    recording = sorted(name for name, line in lines.items() if line.capture != "none")
+    regulation = config.regulation.regulation
+    lacks = regulation.lacks(datetime.now(UTC).date())
+    recorded = ", ".join(recording) or "none of them"
+    return f"{len(lines)} lines, recording on {recorded}; regulation {lacks or 'in force'}"
+
+
+def _say_ready(ready_file: Path | None, config: Config) -> None:
     if ready_file is not None:
         ready_file.write_text(f"{os.getpid()}\n", encoding="ascii")
     _notify("READY=1")
-    log.info("ready")
+    listen = ", ".join(f"udp {at.host} port {at.port}" for at in config.server.sip.listen)
+    log.info("ready: SIP on %s, control socket %s", listen, config.server.control.socket)
 
 
 def _notify(state: str) -> None:
