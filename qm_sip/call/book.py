@@ -6,7 +6,7 @@ A confidential or emergency call has no book at all (`Blank`): nothing that coul
 from __future__ import annotations
 
 from qm_sip.call.spans import Span, SpanBook, outcome
-from qm_sip.call.words import FinishRow, Keeper, NoteSpans, OpenRow, Word
+from qm_sip.call.words import FinishRow, ForgetCall, Keeper, NoteSpans, OpenRow, Word
 from qm_sip.policy.facts import CallFacts, CallId, Outcome, Reason, SpanState
 
 
@@ -84,6 +84,12 @@ class Book:
     @property
     def ended(self) -> bool:
         return self._ends is not None
+
+    def forget(self, at: float) -> None:
+        """It was a confidential call all the time: it has no row (I8)."""
+        self.end(at)
+        self._finished = True
+        self._keeper.keep(ForgetCall(self.call))
 
     def finish(self) -> None:
         """Write the outcome, once: the call has ended and its journals are closed."""

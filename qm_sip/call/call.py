@@ -85,6 +85,7 @@ class Call:
             self.exchange.sessions[leg] = LegSession(leg, desk.session_id(), way.local.host)
         self._row = False  # durable, or known not to be
         self._engine_open = False  # the engine knows this call
+        self._misled = False  # somebody was told of sockets of ours that are gone
         self._seen: dict[LegName, str] = {}  # the connected line last heard on each leg
 
     @property
@@ -96,9 +97,9 @@ class Call:
     def begin(self, request: Request, now: float) -> None:
         """The INVITE has arrived: open the row and, for a relayed call, the sockets."""
         self.exchange.sessions["caller"].theirs = read_sdp(request)
-        seen = headers.identity(request)
+        seen = headers.identities(request)
         if seen:
-            self._seen["caller"] = seen
+            self._seen["caller"] = seen[0]
         if self.recording:
             self._open_sockets()
         if self.book.silent:
@@ -306,9 +307,10 @@ class Call:
     def _connect(self, now: float) -> None:
         """Both are there and whoever must be told has been: let them talk, and record if the gate is open.
 
-        If the engine died on the way here, both were told of sockets that are gone: they are joined directly.
+        If the sockets that they were told of have gone on the way here, they are joined directly.
         """
-        if self.relayed and not self._engine_open:
+        if self._misled or (self.relayed and not self._engine_open):
+            self._misled = False
             self.exchange.go_direct(now)
         elif self.relayed:
             self.desk.media.send(protocol.Bridge(self.id, on=True))
@@ -358,18 +360,19 @@ class Call:
 
     def _meet_identity(self, leg: LegName, message: Message, now: float) -> None:
         """A connected line (RFC 3325): who is on that leg now? The first one seen is whom we know already."""
-        who = headers.identity(message) if leg in self.way.believed else None
+        names = headers.identities(message) if leg in self.way.believed else []
         before = self._seen.get(leg)
-        if who is None or who == before:
+        if not names or names[0] == before or self.book.silent or self.book.ended:
             return
-        self._seen[leg] = who
-        met = self.desk.identify(self.config, self.facts, Private(who))
-        if met.confidential:
+        self._seen[leg] = names[0]
+        met = [self.desk.identify(self.config, self.facts, Private(name)) for name in names]
+        if any(one.confidential for one in met):
             self._become_confidential(now)
         elif leg != self.customer:
-            self._agent_is(met.party, now)
+            self._agent_is(met[0].party, now)
         elif before is not None and self.recording:
             self.recording.new_customer(leg, now)
+            self._stop_telling(now)
 
     def _agent_is(self, party: Party, now: float) -> None:
         if party == agent_of(self.facts):
@@ -382,39 +385,54 @@ class Call:
             self.recording.agent_is(party, now, talking=connected)
 
     def _become_confidential(self, now: float) -> None:
-        """From this moment no media socket is open here, and nothing more is written of this call (I1, I8)."""
-        if self.book.silent or self.book.ended:
-            return
-        self.book.end(now)
-        self.desk.count_confidential()
+        """From this moment no media socket is open here, and nothing more is written of this call (I1, I8).
+
+        If somebody else was recorded in it before, the row of that part ends here, and does not say why.
+        """
+        if self.recording and self.recording.began:
+            self.book.end(now)
+            self.desk.count_confidential()
+        else:
+            self.book.forget(now)
         if self.recording:
-            self.desk.media.send(protocol.VoidProofs(self.id, None, reasons.BECAME_CONFIDENTIAL.code))
-            self.recording.stop(reasons.BECAME_CONFIDENTIAL, SpanState.REFUSED, now)
+            self.desk.media.send(protocol.VoidProofs(self.id, None, "call-ended"))
+            self.recording.leave_unsaid(reasons.BECAME_CONFIDENTIAL)
         self._leave_engine(now)
+        self._stop_telling(now)
         self._finish()
 
     # ================================================================ going direct
 
     def engine_died(self, now: float) -> None:
         """The media engine is gone: the two are joined directly, and what was kept is recovered (I7, I9)."""
-        if not self.recording or not self._engine_open:
+        if not self.recording:
+            return
+        if not self._engine_open:
+            self.recording.lose_taps()  # its last journals were being closed
+            self._finish()
             return
         self._engine_open = False
         self.recording.engine_died(now)
         if self.state is State.ARRIVED:
             self._give_up_relay()
             self._proceed(now)
-        elif self.state in (State.GREETING, State.TELLING):
-            self._after_prompt(Happening.NOT_TOLD, now)
         elif self.state is State.TALKING:
             self.exchange.go_direct(now)
+        self._stop_telling(now)
         self._finish()
 
+    def _stop_telling(self, now: float) -> None:
+        """The prompt that is playing is for nobody any more: the call goes on without its end."""
+        if self.state in (State.GREETING, State.TELLING):
+            self._after_prompt(Happening.NOT_TOLD, now)
+
     def _leave_engine(self, now: float) -> None:
-        """Close the sockets and, if both are connected, join the two directly."""
+        """Close the sockets and join the two directly: now, or as soon as both are there."""
         self._give_up_relay()
         if self.state is State.TALKING:
             self.exchange.go_direct(now)
+        else:
+            self._misled = True
 
     def _give_up_relay(self) -> None:
         if self._engine_open:
@@ -489,7 +507,7 @@ class Call:
     def _move(self, happening: Happening) -> State | None:
         """The one door of the joint state. None: late news, nothing changes."""
         new = step(self.state, happening)
-        if not self.book.silent and new is not self.state:
+        if not (self.book.silent or self.book.ended) and new is not self.state:
             log.debug("call %s: %s, %s -> %s", self.id, happening, self.state, new or "late news")
         if new is not None:
             self.state = new

@@ -46,13 +46,10 @@ def received(message: Message, names: Iterable[str]) -> Mapping[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def identity(message: Message) -> str | None:
-    """The user part of P-Asserted-Identity, or None if there is none that can be read."""
-    for value in message.all("P-Asserted-Identity"):
-        user = user_of(value)
-        if user:
-            return user
-    return None
+def identities(message: Message) -> list[str]:
+    """The user parts of P-Asserted-Identity: a list, of one SIP and one tel URI as a rule (RFC 3325 9.1)."""
+    found = (user_of(value) for value in message.values("P-Asserted-Identity"))
+    return [user for user in found if user]
 
 
 def user_of(value: str | None) -> str | None:

@@ -35,6 +35,7 @@ class Recording:
         self.capture, self.book = capture, book
         self._send, self._new_id = send, new_id
         self.waits_for_resume = False
+        self.began = False  # it was decided, at least once, with both connected
         self._taps: set[str] = set()  # asked for, and not yet closed
 
     @property
@@ -97,6 +98,7 @@ class Recording:
         """The two are connected: decide with what is known now, and ask the engine for a tap."""
         if not isinstance(self.capture.gate, Open):
             return
+        self.began = True
         decision = self.capture.decide()
         self.book.note(NoteDecision(self.book.call, decision, now, about))
         if decision.allowed:
@@ -174,6 +176,11 @@ class Recording:
         self.close(reason.code, keep_held_back=False)
         self._say_no(reason, span, now)
 
+    def leave_unsaid(self, reason: Reason) -> None:
+        """As `stop`, but neither the row nor the journal says why."""
+        self.close("call-ended", keep_held_back=False)
+        self.capture.refuse(reason)
+
     def close(self, reason: str, *, keep_held_back: bool) -> None:
         running = self.capture.running
         if running is None:
@@ -185,11 +192,15 @@ class Recording:
 
     def engine_died(self, now: float) -> None:
         """What was kept is recovered as after a crash (I7); nothing more is kept."""
+        self.lose_taps()
+        self._say_no(reasons.ENGINE_FAILED, SpanState.FAILED, now)
+
+    def lose_taps(self) -> None:
+        """No journal will be closed any more: what they hold is rendered as after a crash."""
         for tap in sorted(self._taps):
             self.book.note(LoseRecording(self.book.call, tap, reasons.ENGINE_FAILED.code))
         self._taps.clear()
         self.capture.running = None
-        self._say_no(reasons.ENGINE_FAILED, SpanState.FAILED, now)
 
     # ---------------------------------------------------------------- parties
 

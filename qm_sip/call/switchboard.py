@@ -344,15 +344,16 @@ def read_offered(request: Request, config: Config, peer: str, route: Route, call
     """What SIP showed of a new call. Identity and X- headers are read only from a trusted peer."""
     trusted = config.peer(peer).trusted
     sender = headers.user_of(request.get("From")) or ""
-    caller = (headers.identity(request) if trusted else None) or sender
-    diverted = [headers.user_of(value) for value in request.all("Diversion")] if trusted else []
+    asserted = headers.identities(request) if trusted else []
+    diverted = [headers.user_of(value) for value in request.values("Diversion")] if trusted else []
     carried = headers.received(request, config.server.sip.carry_headers) if trusted else {}
     session = request.get("Session-ID")
     return Offered(
         peer=peer,
         direction=route.direction,
         called=Private(called),
-        caller=Private(caller),
+        caller=Private([*asserted, sender][0]),
+        also=tuple(Private(user) for user in (*asserted[1:], sender) if user),
         diverted_from=tuple(Private(user) for user in diverted if user),
         headers={**carried, **({"session-id": session} if session else {})},
     )

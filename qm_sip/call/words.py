@@ -110,6 +110,13 @@ class CountConfidential:
     """One more confidential call today. Nothing else is known of it."""
 
 
+@dataclass(frozen=True)
+class ForgetCall:
+    """The call turned out to be confidential before anything of it was to be kept: only the count is left."""
+
+    call: CallId
+
+
 Word = (
     OpenRow
     | NoteDecision
@@ -122,6 +129,7 @@ Word = (
     | DropRecording
     | FinishRow
     | CountConfidential
+    | ForgetCall
 )
 
 

@@ -166,6 +166,7 @@ class Offered:
     caller: Private[str]  # user part of P-Asserted-Identity, else From
     diverted_from: tuple[Private[str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)  # the configured X- headers, as received
+    also: tuple[Private[str], ...] = ()  # by what else the caller is known: From, a second asserted identity
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ UNNAMED = "default"  # the line of a call that no rule names, and of one that mu
 
 def read_facts(config: Config, offered: Offered, call: CallId, now: datetime) -> CallFacts:
     """Say what a new call is. `now` in UTC."""
-    never = match_numbers(config, (offered.called, offered.caller, *offered.diverted_from))
+    never = match_numbers(config, (offered.called, offered.caller, *offered.also, *offered.diverted_from))
     name, direction = _find_line(config, offered)
     line = config.line(name)
     kind = never.kind if never else line.kind if line else LineKind.UNLISTED

@@ -20,6 +20,7 @@ from qm_sip.call.words import (
     CountConfidential,
     DropRecording,
     FinishRow,
+    ForgetCall,
     KeeperEvent,
     LoseRecording,
     NoteDecision,
@@ -85,6 +86,10 @@ class CatalogKeeper:
             case CountConfidential():
                 today = datetime.now(UTC).date()
                 self._watch(lambda: self._catalog.count_confidential(today))
+            case ForgetCall():
+                self._party.pop(word.call, None)
+                today = datetime.now(UTC).date()
+                self._watch(lambda: self._catalog.forget_confidential(word.call, today))
             case _:
                 self._keep_recording(word)
 

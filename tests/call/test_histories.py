@@ -18,7 +18,7 @@ from qm_sip.call.exchange import Exchange
 from qm_sip.call.recording import Recording
 from qm_sip.call.spans import add_up
 from qm_sip.call.switchboard import Intent, Switchboard
-from qm_sip.call.words import CountConfidential, FinishRow, NoteTold, OpenRecording, OpenRow
+from qm_sip.call.words import CountConfidential, FinishRow, ForgetCall, NoteTold, OpenRecording, OpenRow
 from qm_sip.errors import BrokenInvariant
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
@@ -146,8 +146,11 @@ def _the_book(history: History) -> Iterator[str]:
         if history.world.engine.asked(protocol.OpenCall):
             yield "a socket was opened for a call that must not come here (I1)"
         return
-    if len(rows) != len(ends):
-        yield f"{len(rows)} rows opened, {len(ends)} finished"
+    forgotten = history.world.keeper.said(ForgetCall)
+    if len(rows) != len(ends) + len(forgotten):
+        yield f"{len(rows)} rows opened, {len(ends)} finished, {len(forgotten)} forgotten"
+    if forgotten and history.world.keeper.said(OpenRecording):
+        yield "a call was forgotten of which something may have been kept"
     for row in ends:
         if not add_up(row.spans) or abs(row.spans[-1].to_ms - (row.ended - row.started) * 1000) > 1:
             yield "the spans do not add up to the call's length"

@@ -301,11 +301,17 @@ def test_the_row_of_what_was_kept_before_does_not_say_that_it_became_confidentia
     assert "confidential" not in repr([word for word in world.keeper.words if word != CountConfidential()])
 
 
-def test_a_second_asserted_identity_is_believed_as_well() -> None:
-    """RFC 3325 9.1: one SIP and one tel URI, in one header."""
+@pytest.mark.parametrize(
+    ("asserted", "caller"),
+    [
+        ("<sip:0201234567@127.0.0.1>, <tel:1900>", "0201234567"),  # RFC 3325 9.1: one SIP and one tel URI
+        ("<sip:0201234567@127.0.0.1>", "1900"),  # the firm's number is shown for his
+    ],
+)
+def test_whoever_the_caller_is_by_any_of_his_names_is_looked_at(asserted: str, caller: str) -> None:
     world = World()
     answering(world, identity="")
-    customer = world.dial("1001", line="sales", caller="0201234567@127.0.0.1>, <tel:1900")
+    customer = world.dial("1001", line="sales", caller=caller, asserted=asserted)
     world.run(2.0)
     assert joined(world)
     world.hang_up(customer)

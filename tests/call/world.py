@@ -31,6 +31,7 @@ from qm_sip.call.words import (
     CountConfidential,
     DropRecording,
     FinishRow,
+    ForgetCall,
     KeeperEvent,
     LoseRecording,
     OpenRecording,
@@ -201,12 +202,18 @@ class World:
         return Phone(leg, host, number * 2 % 50_000 + 2_000, self.rng.randrange(1, 1 << 30))
 
     def dial(
-        self, number: str, *, line: str = "", caller: str = "0612345678", body: bytes | None = b""
+        self,
+        number: str,
+        *,
+        line: str = "",
+        caller: str = "0612345678",
+        asserted: str = "",
+        body: bytes | None = b"",
     ) -> Phone:
         """The PBX offers us a call, as its dialplan does."""
         phone = self._phone(f"out{len(self.rejected)}-{next(self._order)}", "127.0.0.20")
         self.caller = phone
-        headers = [("P-Asserted-Identity", f"<sip:{caller}@127.0.0.1>")]
+        headers = [("P-Asserted-Identity", asserted or f"<sip:{caller}@127.0.0.1>")]
         headers += [("X-QM-Line", line)] if line else []
         sdp = phone.sdp() if body == b"" else body
         self.pbx.invite(
@@ -391,7 +398,7 @@ class World:
         return self.keeper.said(OpenRecording), ended
 
     def confidential(self) -> int:
-        return len(self.keeper.said(CountConfidential))
+        return len(self.keeper.said(CountConfidential)) + len(self.keeper.said(ForgetCall))
 
     def digest(self) -> str:
         """What happened, as one value: the same seed gives the same history."""
