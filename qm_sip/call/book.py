@@ -36,10 +36,12 @@ class Book:
 
     def span(self, state: SpanState, at: float, reason: str) -> None:
         """From `at` on the call is in this state. While it is held that waits for its end, but a failure does not."""
-        if self._held is not None and state is not SpanState.FAILED:
+        if self._held is not None:
             self._held = (state, reason)
-            return
-        self._held = None
+            if state is not SpanState.FAILED:
+                if self._spans.state is SpanState.FAILED:  # that has passed, and the hold goes on
+                    self._change(SpanState.HOLD, at, "hold")
+                return
         self._change(state, at, reason)
 
     def hold(self, at: float) -> None:

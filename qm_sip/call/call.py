@@ -27,7 +27,7 @@ from qm_sip.call.words import NoteParty
 from qm_sip.config import Config
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
-from qm_sip.policy.facts import CallFacts, Party, SpanState
+from qm_sip.policy.facts import CallFacts, Party, Role, SpanState
 from qm_sip.private import Private
 from qm_sip.sip import events as sip
 from qm_sip.sip.message import Message, Request, Response
@@ -276,6 +276,7 @@ class Call:
     def acknowledged(self, leg: LegName, request: Request, now: float) -> None:
         """An ACK: he is really there."""
         self.exchange.acknowledged(leg, request, now)
+        self._perhaps_resumed(now)
         if leg != "caller" or self.state not in (State.ANSWERED, State.JOINING):
             return
         if self.recording and self.recording.to_tell:
@@ -370,9 +371,15 @@ class Call:
             self._become_confidential(now)
         elif leg != self.customer:
             self._agent_is(met[0].party, now)
-        elif before is not None and self.recording:
+        elif self.recording and (before is not None or self._was_told_as_another(met[0].party)):
             self.recording.new_customer(leg, now)
             self._stop_telling(now)
+
+    def _was_told_as_another(self, party: Party) -> bool:
+        """Whether somebody else, known by his number alone, has been told or is being told now."""
+        known = next((p.address for p in self.facts.parties if p.role is Role.CUSTOMER), None)
+        said = self.recording is not None and not self.recording.to_tell
+        return said and (known is None or party.address is None or known.reveal() != party.address.reveal())
 
     def _agent_is(self, party: Party, now: float) -> None:
         if party == agent_of(self.facts):
@@ -381,7 +388,7 @@ class Call:
         self.facts = replace(self.facts, parties=(*outside, party))
         self.book.note(NoteParty(self.id, party))
         if self.recording:
-            connected = self.state is State.TALKING and self.recording.kept
+            connected = self.state is State.TALKING and self.recording.began
             self.recording.agent_is(party, now, talking=connected)
 
     def _become_confidential(self, now: float) -> None:

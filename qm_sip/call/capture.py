@@ -162,7 +162,7 @@ class Capture:
 
     def with_agent(self, party: Party) -> None:
         """Another person is the agent from now on."""
-        others = tuple(p for p in self.facts.parties if p.role is not Role.AGENT)
+        others = tuple(p for p in self.facts.parties if p.role is not Role.AGENT and p.id != party.id)
         self.facts = replace(self.facts, parties=(*others, party))
 
 

@@ -58,6 +58,10 @@ class Exchange:
             return
         self._late = None
         theirs = read_sdp(request)
+        if theirs is not None and holds(theirs):
+            self._hold(leg, now)
+        elif theirs is not None:
+            self._resume(leg, now)
         self.learn(leg, theirs)
         if isinstance(self.plan, Direct) and theirs is not None:
             across = other(leg)

@@ -118,10 +118,12 @@ class Recording:
 
     def entered(self, recording: str) -> None:
         """Why it exists is on disk. Ask for the tap, unless the call has moved on meanwhile."""
-        if self._is_running(recording) and isinstance(self.capture.gate, Open):
+        wanted = self._is_running(recording) and isinstance(self.capture.gate, Open)
+        if wanted and not self.book.held:
             self._send(self.capture.open())
             return
-        self.book.note(DropRecording(self.book.call, recording, "call-moved-on"))
+        self.waits_for_resume = self.waits_for_resume or wanted
+        self.book.note(DropRecording(self.book.call, recording, "hold" if wanted else "call-moved-on"))
         self._over(recording)
 
     def not_entered(self, recording: str, reason: str, now: float) -> None:
@@ -133,8 +135,8 @@ class Recording:
 
     def opened(self, event: protocol.TapOpened, now: float) -> None:
         running = self.capture.running
-        if running is None or running.recording != event.tap:
-            return
+        if running is None or running.recording != event.tap or not isinstance(self.capture.gate, Open):
+            return  # it is being closed already
         running.kept_from = event.kept_from_ns / NS
         self.book.span(SpanState.RECORDED, max(now, running.kept_from), "recorded")
 
@@ -149,6 +151,8 @@ class Recording:
     def paused(self, event: protocol.TapPaused) -> None:
         """Without news from us for 3 s the engine keeps nothing (I4)."""
         if event.reason != "lease" or not self._is_running(event.tap):
+            return
+        if not isinstance(self.capture.gate, Open):
             return
         at = event.at_ns / NS  # not `now`: this is read when the silence that caused it is over
         if event.on:
@@ -222,7 +226,7 @@ class Recording:
         """Nobody holds any more: ask for the recording that had to wait."""
         if self.waits_for_resume and not self.book.held:
             self.waits_for_resume = False
-            self.start("new agent", now)
+            self.start("resumed", now)
 
     def new_customer(self, leg: LegName, now: float) -> None:
         """A new outside party has not been told (I2): what was told on that leg is void."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from qm_sip.sip.grammar import (
@@ -20,6 +21,8 @@ from qm_sip.sip.grammar import (
     unquote,
 )
 
+# Letters, digits and marks (25.1), and +: what needs no escape in a user part. The rest keeps its own.
+_ESCAPED = re.compile(r"%(2[1789aAbBdDeE]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aAeE])")
 _WHITE = frozenset(' \t\r\n<>"')
 
 
@@ -77,10 +80,12 @@ class Uri:
 
     @property
     def number(self) -> str:
-        """The user part without password and without the parameters of a telephone-subscriber."""
-        if self.scheme == "tel":
-            return self.text.partition(":")[2].partition(";")[0]
-        return (self.user or "").partition(":")[0].partition(";")[0]
+        """The user part without password and without the parameters of a telephone-subscriber.
+
+        An escaped letter or digit is the same as the bare one (19.1.4): %31900 calls 1900.
+        """
+        user = self.text.partition(":")[2] if self.scheme == "tel" else (self.user or "").partition(":")[0]
+        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), user.partition(";")[0])
 
     def __str__(self) -> str:
         return self.text

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from qm_sip.call.states import State
-from qm_sip.call.words import CountConfidential, FinishRow, ForgetCall, LoseRecording
+from qm_sip.call.words import (
+    CountConfidential,
+    FinishRow,
+    ForgetCall,
+    KeeperEvent,
+    LoseRecording,
+    OpenRecording,
+    RecordingOpened,
+    Word,
+)
 from qm_sip.media import protocol
 from qm_sip.policy.facts import Outcome, SpanState
 from qm_sip.sip.sdp import Direction
@@ -473,3 +482,142 @@ def test_an_offer_nobody_can_read_gets_488_and_is_not_passed_on_as_no_offer(numb
     world.dial(number, line=line, body=b"this describes nothing")
     world.run(1.0)
     assert (world.rejected, world.agent, list(world.switchboard)) == ([488], None, [])
+
+
+def slow_rows(world: World, seconds: float) -> None:
+    """The catalog takes its time to enter a recording."""
+
+    def answer(event: KeeperEvent) -> None:
+        delay = seconds if isinstance(event, RecordingOpened) else 0.001
+        world.later(delay, lambda: world.switchboard.on_kept(event, world.now))
+
+    world.keeper._answer = answer  # type: ignore[method-assign]
+
+
+def until(world: World, kind: type[Word]) -> None:
+    while not world.keeper.said(kind):
+        world.run(0.02)
+
+
+def test_a_hold_before_the_recording_is_entered_is_waited_for() -> None:
+    world = World()
+    slow_rows(world, 0.3)
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    until(world, OpenRecording)
+    world.hold(customer, Direction.SENDONLY)
+    world.run(1.0)
+    assert not world.engine.asked(protocol.OpenTap)
+    world.hold(customer, Direction.SENDRECV)
+    world.run(2.0)
+    world.hang_up(customer)
+    ended(world)
+    assert world.outcomes()[0].outcome is Outcome.RECORDED
+    assert states(world)[-2:] == [SpanState.TOLD, SpanState.RECORDED]
+
+
+def test_another_agent_before_the_recording_is_entered_has_his_own() -> None:
+    world = World()
+    slow_rows(world, 0.3)
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    until(world, OpenRecording)
+    assert world.agent is not None
+    world.becomes(world.agent, "1002")
+    world.run(2.0)
+    world.hang_up(customer)
+    ended(world)
+    (tap,) = world.engine.asked(protocol.OpenTap)
+    assert tap.header["agent"] == "a2"
+    assert states(world)[-1] is SpanState.RECORDED
+
+
+@pytest.mark.parametrize("between", ["1003", "0201112233"])
+def test_an_agent_who_may_be_recorded_is_so_after_one_who_may_not(between: str) -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    assert world.agent is not None
+    world.becomes(world.agent, between)
+    world.run(1.0)
+    world.becomes(world.agent, "1002")
+    world.run(2.0)
+    world.hang_up(customer)
+    ended(world)
+    assert states(world)[-3:] == [SpanState.RECORDED, SpanState.REFUSED, SpanState.RECORDED]
+    assert [word.agent.person for word in world.recordings()[0]] == ["a1", "a2"]
+
+
+def test_a_customer_without_an_asserted_identity_who_gets_another_has_not_been_told() -> None:
+    for becomes, last in (("0687654321", SpanState.UNTOLD), ("+31612345678", SpanState.RECORDED)):
+        world = World()
+        answering(world)
+        customer = world.dial("1001", line="sales", asserted="<sip:anonymous@>")
+        world.run(3.0)
+        world.becomes(customer, becomes)
+        world.run(2.0)
+        world.hang_up(customer)
+        ended(world)
+        assert states(world)[-1] is last, becomes
+
+
+def test_a_tap_that_opens_after_the_customer_has_changed_is_no_recorded_span() -> None:
+    world = World()
+    answering(world)
+    told = world.switchboard.on_media
+
+    def late(event: protocol.Event, now: float) -> None:
+        if isinstance(event, protocol.TapOpened | protocol.TapClosed):
+            world.later(0.2, lambda: told(event, world.now))
+        else:
+            told(event, now)
+
+    world.switchboard.on_media = late  # type: ignore[method-assign]
+    customer = world.dial("1001", line="sales")
+    while not world.engine.asked(protocol.OpenTap):
+        world.run(0.02)
+    world.becomes(customer, "0687654321")
+    world.run(2.0)
+    world.hang_up(customer)
+    world.run(0.5)
+    ended(world)
+    assert states(world)[-1] is SpanState.UNTOLD
+    assert world.outcomes()[0].outcome is Outcome.BLOCKED
+
+
+def test_a_hold_is_still_one_when_the_lease_comes_back() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    world.hold(customer, Direction.SENDONLY)
+    world.run(1.0)
+    world.leases = False
+    world.run(4.0)
+    world.leases = True
+    world.run(2.0)
+    world.hold(customer, Direction.SENDRECV)
+    world.run(2.0)
+    world.hang_up(customer)
+    ended(world)
+    assert states(world)[-5:] == [
+        SpanState.RECORDED,
+        SpanState.HOLD,
+        SpanState.FAILED,
+        SpanState.HOLD,
+        SpanState.RECORDED,
+    ]
+
+
+@pytest.mark.parametrize("number", ["%31900", "19%300"])
+def test_an_escaped_number_is_the_number_it_stands_for(number: str) -> None:
+    """RFC 3261 19.1.4: whoever we pass it on to reads 1900."""
+    world = World()
+    answering(world, identity="")
+    customer = world.dial(number, line="sales")
+    world.run(2.0)
+    assert joined(world)
+    world.hang_up(customer)
+    ended(world)
+    assert world.keeper.words == [CountConfidential()]
