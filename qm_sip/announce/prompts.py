@@ -195,9 +195,7 @@ def load_prompt(sidecar_path: Path) -> Prompt:
     path = sidecar_path.with_suffix(".wav")
     digest, duration, built_from = _read_audio(path)
     if built_from is not None and not sidecar.recorded_by and built_from != sidecar.text_digest:
-        raise ConfigError(
-            "the WAV speaks another text than its sidecar", file=path, remedy="qm-sip prompts build"
-        )
+        raise ConfigError("the WAV speaks another text than its sidecar", file=path, remedy=_build(path))
     return Prompt(
         id=sidecar.id,
         language=sidecar.language,
@@ -215,12 +213,17 @@ def load_prompt(sidecar_path: Path) -> Prompt:
     )
 
 
+def _build(path: Path) -> str:
+    """The command that makes this WAV from its sidecar."""
+    return f"qm-sip prompts build --directory {path.parent.parent} {path.stem}"
+
+
 def _read_audio(path: Path) -> tuple[Digest, float, str | None]:
     """SHA-256, seconds, and the mark of the build if there is one."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        remedy = "run `qm-sip prompts build`, or put your own recording there"
+        remedy = f"{_build(path)}, or put your own recording there"
         raise ConfigError("the prompt's WAV is missing", file=path, remedy=remedy) from None
     except OSError as error:
         raise ConfigError(

@@ -99,6 +99,11 @@ def _storage(config: Config) -> Iterator[Finding]:
         nearest = _nearest(path)
         if not os.access(nearest, os.W_OK | os.X_OK) or not nearest.is_dir():
             yield Finding("error", f"{path} cannot be written", "as the user of `serve`", key=key)
+    home = _nearest(storage.host_key.parent)
+    if not storage.host_key.exists() and not os.access(home, os.W_OK | os.X_OK):
+        problem = f"{storage.host_key} does not exist and cannot be made"
+        remedy = "let the user of `serve` write there at the first start, or name another place"
+        yield Finding("error", problem, remedy, key="storage.host_key")
     if not _in_memory(storage.key_directory):
         problem = f"{storage.key_directory} is not in memory: keys of running recordings would reach the disk"
         yield Finding("advice", problem, "mount a tmpfs there", key="storage.key_directory")

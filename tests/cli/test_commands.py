@@ -293,6 +293,14 @@ def test_check_sees_storage_that_cannot_be_written(
     assert (status, keys) == (3, ["storage.directory", "storage.key_directory"])
 
 
+def test_check_sees_a_host_key_that_cannot_be_made(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QM_SIP_STORAGE_HOST_KEY", "/proc/1/host.key")
+    status, found = findings(run, home)
+    assert (status, [one["key"] for one in found if one["level"] == "error"]) == (3, ["storage.host_key"])
+
+
 def test_check_advises_a_key_directory_in_memory(
     run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
