@@ -56,6 +56,7 @@ security = logging.getLogger("qm_sip.security")
 
 RESTART_WAIT = (0.1, 0.5, 2.0, 5.0)  # seconds before an engine that died is started again
 ENGINE_WAIT = 10.0  # seconds the engine gets to load its prompts
+LOCK_WAIT = 6.0  # seconds the engine of a server that died gets to close its journals
 RENDER_WAIT = 20.0  # seconds that renderers get when the server stops
 
 
@@ -125,7 +126,7 @@ class Server:
         storage = config.server.storage
         self.store = Store(storage.directory, storage.key_directory)
         self.store.prepare()
-        self.store.lock()
+        await asyncio.to_thread(self.store.lock, LOCK_WAIT)
         _warn_about_keys(storage.key_directory)
         key = load_host_key(storage.host_key, create=True)
         self.catalog = Catalog(storage.directory / "catalog.db", key)
@@ -151,7 +152,7 @@ class Server:
         settings = UserAgentSettings(external_address=Address(external, 5060) if external else None)
         rng = random.SystemRandom()
         self.ua = UserAgent(settings, rng, self._admit)
-        self.engine = MediaEngine()
+        self.engine = MediaEngine(keeps=[self.store.lock_handle])
         self.engine.on_event, self.engine.on_death = self._on_media, self._on_engine_death
         self.keeper = CatalogKeeper(self.catalog, self.finisher, self._config, self.run_id, self._on_kept)
         self._closers.append(self.keeper.stop)
@@ -481,8 +482,8 @@ def in_force(config: Config) -> str:
     recording = sorted(name for name, line in lines.items() if line.capture != "none")
     regulation = config.regulation.regulation
     lacks = regulation.lacks(datetime.now(UTC).date())
-    recorded = ", ".join(recording) or "none of them"
-    return f"{len(lines)} lines, recording on {recorded}; regulation {lacks or 'in force'}"
+    recorded = ", ".join(recording) or "none"
+    return f"lines: {len(lines)}; switched to record: {recorded}; regulation: {lacks or 'in force'}"
 
 
 def _say_ready(ready_file: Path | None, config: Config) -> None:

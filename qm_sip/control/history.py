@@ -144,7 +144,7 @@ def _decision(row: Row, started: str, viewer: Tell) -> Row:
     """A decision, and how many seconds after the call's start it was made."""
     after = datetime.fromisoformat(str(row["at"])) - datetime.fromisoformat(str(started))
     said = {"allowed": bool(row["allowed"]), "reasons": _sentences(row["reasons"], viewer)}
-    return {"at": round(after.total_seconds(), 3)} | _pick(row, DECISION) | said
+    return {"at": max(0.0, round(after.total_seconds(), 3))} | _pick(row, DECISION) | said
 
 
 def _span(row: Row) -> Row:
