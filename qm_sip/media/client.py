@@ -8,7 +8,7 @@ import json
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from qm_sip.errors import StartError
 from qm_sip.media import protocol
@@ -27,7 +27,9 @@ CLOSING_TIME = 10.0
 class MediaEngine:
     """Starts the engine, sends it commands, hands on its events, keeps its lease, notices its death."""
 
-    def __init__(self) -> None:
+    def __init__(self, keeps: Sequence[int] = ()) -> None:
+        """`keeps`: descriptors that the engine holds as long as it lives, such as the storage's lock."""
+        self._keeps = tuple(keeps)
         self.on_event: Callable[[Event], None] = lambda event: None
         self.on_death: Callable[[int], None] = lambda status: None
         self._socket: socket.socket | None = None
@@ -51,7 +53,7 @@ class MediaEngine:
             try:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable, "-m", "qm_sip.media.engine", str(theirs.fileno()),
-                    pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno(), *self._keeps], stdin=asyncio.subprocess.DEVNULL,
                 )  # fmt: skip
             except OSError as error:
                 ours.close()

@@ -17,6 +17,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -68,15 +69,24 @@ class Store:
         self.keys = key_directory
         self._lock: IO[bytes] | None = None
 
-    def lock(self) -> None:
+    @property
+    def lock_handle(self) -> int:
+        """The lock's descriptor: a process that inherits it holds the lock too."""
+        assert self._lock is not None, "the storage is locked before it is used"
+        return self._lock.fileno()
+
+    def lock(self, wait: float = 0.0) -> None:
         """Hold this storage for the life of the process. A second server would take a running journal for one
-        that was left over, so it does not start. Raises StartError.
+        that was left over, so it does not start; the engine of a server that died gets `wait` seconds to close its
+        journals. Raises StartError.
         """
         path = self.journals.parent / ".lock"
         held = path.open("ab")
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        until = time.monotonic() + wait
+        while not _locks(held):
+            if time.monotonic() < until:
+                time.sleep(0.05)
+                continue
             held.close()
             remedy = "stop it first, or give this one a [storage] directory of its own"
             raise StartError(f"another server uses {path.parent}", remedy=remedy) from None
@@ -161,3 +171,11 @@ class Store:
         self.destroy_journal(recording)
         self.tomb(recording).unlink(missing_ok=True)
         sync_directory(self.journals)
+
+
+def _locks(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -23,6 +23,7 @@ from qm_sip.recorder.writer import is_storage_trouble
 
 log = logging.getLogger(__name__)
 
+NOTHING_KEPT = "nothing-kept"
 RETRY_FIRST, RETRY_MOST = 5.0, 300.0  # seconds between tries while the disk has no room
 
 
@@ -107,7 +108,7 @@ class Finisher:
             await asyncio.to_thread(store.keep_as_sealed, recording)
             return State.SEALED_JOURNAL
         if problem.code in FINAL:
-            reason = "nothing-kept" if problem.code == "empty" else "journal-missing"
+            reason = NOTHING_KEPT if problem.code == "empty" else "journal-missing"
             await _entered(catalog.failed(recording, reason))
             await asyncio.to_thread(store.destroy_journal, recording)
             return State.FAILED

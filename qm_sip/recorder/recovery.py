@@ -4,12 +4,13 @@ Order matters. Tombs come before everything (what was destroyed stays destroyed,
 renderers left half written goes. Then every journal is settled by what its catalog row says and whether
 its key is still there:
 
-    row             key     what happens
-    open, closed    there   rendered like any other
-    open, closed    gone    the power was cut: the journal is the sealed recording
-    sealed          any     it was rendered; what is left of the journal goes
-    quarantined     any     set aside
-    none, failed    any     nobody decided about it: set aside
+    row                  key     what happens
+    open, closed         there   rendered like any other
+    open, closed         gone    the power was cut: the journal is the sealed recording
+    sealed               any     it was rendered; what is left of the journal goes
+    failed, nothing kept any     there was nothing to render; the journal goes
+    quarantined          any     set aside
+    none, failed else    any     nobody decided about it: set aside
 
 Last, rows whose journal is gone have failed, and calls that were open have ended with a span `failed`.
 """
@@ -27,7 +28,7 @@ from qm_sip.call.spans import Span
 from qm_sip.policy.facts import CallId, Reason, SpanState
 from qm_sip.recorder.catalog import Catalog
 from qm_sip.recorder.files import PART, SEALED, Store
-from qm_sip.recorder.finish import Finisher
+from qm_sip.recorder.finish import NOTHING_KEPT, Finisher
 from qm_sip.recorder.rows import UNFINISHED, State
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,9 @@ def _remove_leftovers(catalog: Catalog, store: Store, done: Recovered) -> None:
 async def _settle(recording: str, catalog: Catalog, store: Store, finisher: Finisher, done: Recovered) -> str:
     """Settle one journal; the name of what was done."""
     row = catalog.recording(recording)
+    if row is not None and row.facts["reason"] == NOTHING_KEPT:
+        store.destroy_journal(recording)
+        return "journal-destroyed"
     if row is None or row.state in (State.QUARANTINED, State.FAILED):
         store.set_aside(recording)
         return "set-aside"

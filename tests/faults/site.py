@@ -210,7 +210,7 @@ class Site:
         sealed = sorted(str(recording.file) for recording in recordings if recording.state is State.SEALED)
         assert sorted(path.name for path in (self.storage / "recordings").iterdir()) == sealed
         assert list((self.storage / "journals").iterdir()) == []
-        assert list((self.storage / "quarantine").iterdir()) == []
+        assert list((self.storage / "quarantine").iterdir()) == [], (recordings, self.log)
         assert list(self.keys.iterdir()) == []
 
     def nothing_in_clear(self, *numbers: str) -> None:

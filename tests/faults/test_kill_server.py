@@ -5,7 +5,10 @@ Five kills by default, a hundred with QM_SIP_TEST_DEPTH=deep; `pytest -s` prints
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,3 +109,23 @@ def test_whenever_the_server_is_killed_what_had_begun_is_completed(tmp_path: Pat
     print(f"\n{KILLS} kills of the server: {len(sealed)} recordings completed, "
           f"{max(losses):.2f} s lost at most, {sorted(losses)[len(losses) // 2]:.2f} s usually")  # fmt: skip
     assert "Traceback" not in site.log
+
+
+def test_a_new_server_waits_for_the_engine_of_the_dead_one(tmp_path: Path) -> None:
+    """It may still be closing its journals: a slow disk gives it seconds."""
+    site = Site(tmp_path)
+    with site.running(), site.phones() as phones:
+        call = phones.call(BEFORE)
+        call.wait_until_talking()
+        time.sleep(1)
+        engine = site.engine()
+        os.kill(engine, signal.SIGSTOP)  # as if it waited for the disk
+        killed = time.monotonic()
+        site.server.kill()
+        waker = threading.Timer(3.0, os.kill, (engine, signal.SIGCONT))
+        waker.start()
+        site.server.start()
+        assert time.monotonic() - killed > 3.0
+        assert not running(engine)
+        site.settled()
+        assert lost(site, call, site.kept()[call.caller], until=killed) <= 0.3

@@ -224,6 +224,21 @@ def test_an_open_call_of_a_dead_run_ends_as_failed_with_what_was_known(tmp_path:
     staged(tmp_path, act)
 
 
+def test_a_journal_in_which_nothing_was_kept_goes_even_if_the_server_died_before_it_went(
+    tmp_path: Path,
+) -> None:
+    async def act(store: Store, catalog: Catalog, finisher: Finisher) -> None:
+        enter(catalog, "rec-1")
+        put(store, "rec-1", data=b"QMJ1")
+        catalog.failed("rec-1", "nothing-kept").result()  # and here it was killed
+        done = await recover(catalog, store, finisher, wait=True)
+        assert done.counts["journal-destroyed"] == 1
+        for folder in (store.journals, store.quarantine, store.keys):
+            assert list(folder.iterdir()) == []
+
+    staged(tmp_path, act)
+
+
 def test_recovering_twice_does_no_more_than_once(tmp_path: Path) -> None:
     async def act(store: Store, catalog: Catalog, finisher: Finisher) -> None:
         for n in range(3):
