@@ -389,7 +389,7 @@ class Server:
 
     def counts(self) -> Mapping[str, int]:
         here = {
-            "sip_legs": self.ua.legs,
+            "sip_legs": self.switchboard.legs_shown,
             "sip_garbage": self.ua.counts["garbage"],
             "rtp_strangers": self._strangers,
             "engine_deaths": self._engine_deaths,

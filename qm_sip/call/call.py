@@ -85,6 +85,7 @@ class Call:
             self.exchange.sessions[leg] = LegSession(leg, desk.session_id(), way.local.host)
         self._row = False  # durable, or known not to be
         self._engine_open = False  # the engine knows this call
+        self.unsaid = book.silent  # nothing that is shown may count it (I8)
         self._misled = False  # somebody was told of sockets of ours that are gone
         self._seen: dict[LegName, str] = {}  # the connected line last heard on each leg
 
@@ -396,6 +397,7 @@ class Call:
 
         If somebody else was recorded in it before, the row of that part ends here, and does not say why.
         """
+        self.unsaid = True
         if self.recording and self.recording.began:
             self.book.end(now)
             self.desk.count_confidential()

@@ -151,9 +151,13 @@ class Capture:
             use="record",
             purposes=purposes,
             proofs=[self.gate.proof],
-            recipients={name: list(self.config.recipients(name)) for name in purposes},
+            recipients=self.recipients(running.decision),
             header=dict(running.header),
         )
+
+    def recipients(self, decision: Decision) -> dict[str, list[str]]:
+        """To whom each purpose is sealed, by the settings the call began with (I3)."""
+        return {purpose.name: list(self.config.recipients(purpose.name)) for purpose in decision.purposes}
 
     def close(self, reason: str, *, keep_held_back: bool) -> protocol.CloseTap:
         """Close the running tap. What was held back is kept only if nobody changed."""

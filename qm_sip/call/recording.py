@@ -114,7 +114,8 @@ class Recording:
         assert isinstance(self.capture.gate, Open)
         self._taps.add(running.recording)
         told = (self.capture.gate.told,)
-        self.book.note(OpenRecording(self.book.call, running.recording, decision, running.agent, told))
+        to = self.capture.recipients(decision)
+        self.book.note(OpenRecording(self.book.call, running.recording, decision, running.agent, told, to))
 
     def entered(self, recording: str) -> None:
         """Why it exists is on disk. Ask for the tap, unless the call has moved on meanwhile."""

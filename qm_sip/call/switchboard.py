@@ -238,6 +238,11 @@ class Switchboard:
         """How many legs belong to a call. Goes back to zero."""
         return len(self._legs)
 
+    @property
+    def legs_shown(self) -> int:
+        """SIP legs that may be counted aloud: who watched those of a confidential call would know its time (I8)."""
+        return self.ua.legs - sum(call.unsaid for call, _ in self._legs.values())
+
     def __iter__(self) -> Iterator[Call]:
         return iter(self.calls.values())
 

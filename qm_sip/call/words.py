@@ -6,6 +6,7 @@ so no row, ledger line or log can name it (invariant I8).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,6 +62,7 @@ class OpenRecording:
     decision: Decision
     agent: Party | None
     told: tuple[Told, ...]
+    recipients: Mapping[str, Sequence[str]]  # purpose -> age recipients, of the settings the call began with
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,6 @@ class CatalogKeeper:
 
     def _open_recording(self, word: OpenRecording) -> None:
         facts = self._party.get(word.call)
-        config = self._settings()
         row = RecordingRow(
             id=word.recording,
             call=word.call,
@@ -157,7 +156,7 @@ class CatalogKeeper:
             started=self._at(time.monotonic()),
             regulation=facts.regulation if facts else Version(""),
             announcement=tuple(Digest(told.prompt) for told in word.told if told.prompt),
-            recipients={purpose.name: config.recipients(purpose.name) for purpose in word.decision.purposes},
+            recipients=word.recipients,
         )
         self._tell(
             lambda: self._catalog.open_recording(row),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qm_sip.call.states import State
+from qm_sip.call.switchboard import Settings
 from qm_sip.call.words import (
     CountConfidential,
     FinishRow,
@@ -19,7 +20,7 @@ from qm_sip.media import protocol
 from qm_sip.policy.facts import Outcome, SpanState
 from qm_sip.sip.sdp import Direction
 from tests.call.world import NS, PROMPT_SECONDS, Phone, World
-from tests.media.helpers import open_journal
+from tests.media.helpers import RECIPIENT, open_journal
 
 
 def answering(world: World, after: float = 0.5, identity: str = "1001") -> None:
@@ -108,6 +109,7 @@ def test_a_confidential_or_emergency_call_opens_no_socket_and_leaves_no_row(numb
     customer = world.dial(number, line="sales")
     world.run(2.0)
     assert customer.target == ("127.0.0.11", world.agent.port) if world.agent else False
+    assert world.ua.legs == 2 and world.switchboard.legs_shown == 0
     world.hang_up(customer)
     world.run(0.5)
     ended(world)
@@ -266,6 +268,7 @@ def test_who_is_confidential_before_anything_was_kept_leaves_no_row_and_hears_th
         world.becomes(getattr(world, side), "1900")
     world.run(3.0)
     assert joined(world)
+    assert world.ua.legs == 2 and world.switchboard.legs_shown == 0
     world.becomes(world.agent or customer, "1002")  # and handed on: nothing is written of that either
     world.becomes(customer, "0687654321")
     world.run(0.5)
@@ -621,3 +624,18 @@ def test_an_escaped_number_is_the_number_it_stands_for(number: str) -> None:
     world.hang_up(customer)
     ended(world)
     assert world.keeper.words == [CountConfidential()]
+
+
+def test_a_reload_while_the_prompt_plays_does_not_change_whom_it_is_sealed_to() -> None:
+    """A call keeps the settings it began with (I3)."""
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(0.7)
+    world.switchboard.settings = Settings(world.config.with_recipients({}), world.settings.library)
+    world.run(2.0)
+    (opened,) = world.recordings()[0]
+    (tap,) = world.engine.asked(protocol.OpenTap)
+    assert opened.recipients == tap.recipients == {"coaching": [RECIPIENT]}
+    world.hang_up(customer)
+    ended(world)
