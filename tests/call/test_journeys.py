@@ -408,15 +408,27 @@ def test_a_codec_that_cannot_be_recorded_goes_direct_and_says_why() -> None:
     assert [reason.code for reason in row.reasons] == ["codec-not-recordable"]
 
 
-def test_a_late_offer_is_answered_in_the_ack_and_recorded() -> None:
+@pytest.mark.parametrize("line", ["sales", "support"])
+def test_a_late_offer_is_answered_in_the_ack_and_recorded(line: str) -> None:
     world = World()
     answering(world)
-    customer = world.dial("1001", line="sales", body=None)
-    world.run(1.0)
-    world.run(3.0)
+    customer = world.dial("1001", line=line, body=None)
+    world.run(4.0)
     world.hang_up(customer)
     ended(world)
-    assert len(world.outcomes()) == 1
+    assert world.outcomes()[0].outcome is Outcome.RECORDED
+
+
+@pytest.mark.parametrize("line", ["sales", "support"])
+def test_a_late_offer_to_who_turns_out_to_be_confidential_goes_direct(line: str) -> None:
+    world = World()
+    answering(world, identity="1900")
+    customer = world.dial("1001", line=line, body=None)
+    world.run(4.0)
+    assert joined(world)
+    world.hang_up(customer)
+    ended(world)
+    assert not world.outcomes()
 
 
 def test_a_busy_agent_and_a_caller_who_gives_up() -> None:

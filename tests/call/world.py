@@ -152,6 +152,7 @@ class Phone:
     target: tuple[str, int] | None = None
     version: int = 0
     sends: bool = True
+    late: bool = False  # he made no offer: his ACK answers ours
     up: bool = False
     gone: bool = False
     heard: list[bytes] = field(default_factory=list)
@@ -216,6 +217,7 @@ class World:
         headers = [("P-Asserted-Identity", asserted or f"<sip:{caller}@127.0.0.1>")]
         headers += [("X-QM-Line", line)] if line else []
         sdp = phone.sdp() if body == b"" else body
+        phone.late = sdp is None
         self.pbx.invite(
             phone.leg,
             f"sip:{number}@127.0.0.2:5080",
@@ -357,6 +359,8 @@ class World:
             case sip.Answered() if phone:
                 phone.up = True
                 self._learn(phone, event.response.body)
+                if phone.late:
+                    self.pbx.ack(phone.leg, phone.sdp(), now=self.now)
                 if phone.gone:
                     self.pbx.bye(phone.leg, now=self.now)
             case sip.Rejected() if phone:
