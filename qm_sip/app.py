@@ -210,9 +210,8 @@ class Server:
             )
         for name, line in config.lines.line.items():
             found = [library.find(line.prompt, language) for language in line.languages]
-            self.engine.send(
-                protocol.LoadLine(line=name, prompts=[prompt.digest for prompt in found if prompt])
-            )
+            digests = {prompt.digest for prompt in found if prompt} | self.switchboard.prompts_in_use(name)
+            self.engine.send(protocol.LoadLine(line=name, prompts=sorted(digests)))
         return {prompt.digest for prompt in said}
 
     def _on_engine_answer(self, event: protocol.Event) -> None:

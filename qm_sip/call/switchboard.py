@@ -238,6 +238,11 @@ class Switchboard:
         """How many legs belong to a call. Goes back to zero."""
         return len(self._legs)
 
+    def prompts_in_use(self, line: str) -> set[str]:
+        """What running calls of this line play or have played: after a reload the engine must still know it."""
+        captures = [call.recording.capture for call in self.calls.values() if call.recording]
+        return {capture.prompt.digest for capture in captures if capture.facts.line == line}
+
     @property
     def legs_shown(self) -> int:
         """SIP legs that may be counted aloud: who watched those of a confidential call would know its time (I8)."""

@@ -651,3 +651,20 @@ def test_a_reload_while_the_prompt_plays_does_not_change_whom_it_is_sealed_to() 
     assert opened.recipients == tap.recipients == {"coaching": [RECIPIENT]}
     world.hang_up(customer)
     ended(world)
+
+
+def test_a_reload_that_changes_the_prompt_leaves_running_calls_the_one_they_heard() -> None:
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    (play,) = world.engine.asked(protocol.Play)
+    assert world.switchboard.prompts_in_use("support") == set()
+    world.engine.send(protocol.LoadLine("sales", ["another", *world.switchboard.prompts_in_use("sales")]))
+    assert world.agent is not None
+    world.becomes(world.agent, "1002")
+    world.run(2.0)
+    world.hang_up(customer)
+    ended(world)
+    assert states(world)[-1] is SpanState.RECORDED
+    assert world.switchboard.prompts_in_use("sales") == set() != {play.prompt}
