@@ -20,7 +20,7 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 
 from qm_sip.errors import StartError
-from qm_sip.sip.events import Address, UaEvent
+from qm_sip.sip.events import Address, CallOffered, UaEvent
 from qm_sip.sip.message import MAX_BYTES
 from qm_sip.sip.ua import UserAgent
 
@@ -103,11 +103,14 @@ class SipEndpoint:
         self._set_timer()
 
     def _tell(self, happened: list[UaEvent]) -> None:
-        try:
-            self._on_events(happened)
-        except Exception:
-            # A bug above us. One call may be lost by it, not the signalling of all others.
-            log.exception("handling SIP events failed")
+        """One at a time: a bug above us may cost the call it is about, not what others are waiting for."""
+        for event in happened:
+            try:
+                self._on_events([event])
+            except Exception:
+                log.exception("handling a SIP event failed")
+                if isinstance(event, CallOffered):
+                    self.ua.reject(event.leg, 500, now=self.now())
 
     def _open(self, address: Address) -> None:
         try:
