@@ -23,11 +23,11 @@ from qm_sip.call.media_plan import Direct, Relay, other
 from qm_sip.call.recording import Recording
 from qm_sip.call.session import LegSession, read_sdp, unreadable, unrecordable
 from qm_sip.call.states import CALLEE_PENDING, CALLEE_UP, CALLER_PENDING, CALLER_UP, Happening, State, step
-from qm_sip.call.words import NoteParty
+from qm_sip.call.words import NoteDecision, NoteParty
 from qm_sip.config import Config
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
-from qm_sip.policy.facts import CallFacts, Party, Role, SpanState
+from qm_sip.policy.facts import CallFacts, Decision, Party, Role, SpanState
 from qm_sip.private import Private
 from qm_sip.sip import events as sip
 from qm_sip.sip.message import Message, Request, Response
@@ -70,12 +70,13 @@ class Call:
         caller_leg: sip.LegId,
         *,
         customer: LegName,
+        intent: Decision,
         capture: Capture | None,
         before_ring: bool,
     ) -> None:
         self.desk, self.book, self.config, self.facts, self.way = desk, book, config, facts, way
         self.id = facts.call
-        self.customer, self.before_ring = customer, before_ring
+        self.customer, self._intent, self.before_ring = customer, intent, before_ring
         self.legs: dict[LegName, sip.LegId] = {"caller": caller_leg, "callee": f"{self.id}/callee"}
         self.state = State.ARRIVED
         self.recording = Recording(capture, book, desk.media.send, desk.new_id) if capture else None
@@ -85,6 +86,7 @@ class Call:
             self.exchange.sessions[leg] = LegSession(leg, desk.session_id(), way.local.host)
         self._row = False  # durable, or known not to be
         self._engine_open = False  # the engine knows this call
+        self._heard_of_callee = False  # its side has answered something
         self.unsaid = book.silent  # nothing that is shown may count it (I8)
         self._misled = False  # somebody was told of sockets of ours that are gone
         self._seen: dict[LegName, str] = {}  # the connected line last heard on each leg
@@ -107,8 +109,7 @@ class Call:
             self.row_opened(now)
             return
         self.book.open(self.facts)
-        if self.recording:
-            self.recording.intend(now)
+        self.book.note(NoteDecision(self.id, self._intent, now, "if-told"))
 
     def _open_sockets(self) -> None:
         self._engine_open = True
@@ -197,6 +198,7 @@ class Call:
     # ================================================================ the callee's progress
 
     def progressed(self, response: Response, now: float) -> None:
+        self._heard_of_callee = True
         if self._move(Happening.PROGRESS) is None:
             return
         if self.state is State.SEEKING:
@@ -269,7 +271,10 @@ class Call:
             )
         elif was is State.SEEKING:
             self.desk.ua.bye(self.legs["caller"], headers=passed, now=now)
-        self.book.add_reason(reasons.NOT_ANSWERED)
+        silence = response is None and not self._heard_of_callee and status in (408, 503)
+        if silence:
+            self.desk.unreachable(self.way.peer)
+        self.book.add_reason(reasons.PEER_UNREACHABLE if silence else reasons.NOT_ANSWERED)
         self._close(now)
 
     # ================================================================ telling, then talking

@@ -81,16 +81,8 @@ class Running:
 class Capture:
     """What one call is told, and what is kept of it. Gives the engine's commands; does not send them."""
 
-    def __init__(
-        self, config: Config, facts: CallFacts, intent: Decision, prompt: Prompt, customer: LegName
-    ) -> None:
-        self.config, self.facts, self.intent, self.prompt, self.customer = (
-            config,
-            facts,
-            intent,
-            prompt,
-            customer,
-        )
+    def __init__(self, config: Config, facts: CallFacts, prompt: Prompt, customer: LegName) -> None:
+        self.config, self.facts, self.prompt, self.customer = config, facts, prompt, customer
         self.gate: Gate = Closed()
         self.running: Running | None = None
 

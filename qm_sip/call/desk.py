@@ -48,6 +48,9 @@ class Desk(Protocol):
     def count_confidential(self) -> None:
         """One more today."""
 
+    def unreachable(self, peer: str) -> None:
+        """Nothing at all was heard from that peer: the administrator should know."""
+
     def calling(self, call: Call) -> None:
         """The callee leg is about to begin: its events are the call's."""
 

@@ -18,6 +18,7 @@ NEW_PARTY_NOT_TOLD = Reason("new-party-not-told", "KSF15-6.6a", _ALL)
 BECAME_CONFIDENTIAL = Reason("became-confidential", "KSF15-2.1l", frozenset())
 ON_HOLD = Reason("hold", "EXT-1", _ALL)
 NOT_ANSWERED = Reason("not-answered", "KSF15-2.1d", _ALL)
+PEER_UNREACHABLE = Reason("peer-unreachable", "I9", _ALL)
 CATALOG_FAILED = Reason("catalog-failed", "I8", _ALL)
 
 ALL: tuple[Reason, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Reason))

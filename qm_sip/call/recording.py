@@ -62,10 +62,6 @@ class Recording:
         """Whether every journal is closed."""
         return not self._taps
 
-    def intend(self, now: float) -> None:
-        """Note what is meant to happen, before anybody has been told."""
-        self.book.note(NoteDecision(self.book.call, self.capture.intent, now, "intent"))
-
     # ---------------------------------------------------------------- telling
 
     def tell(self) -> None:
@@ -221,7 +217,7 @@ class Recording:
             self.book.span(SpanState.TOLD, now, "agent-changed")
         self.waits_for_resume = self.book.held
         if talking and not self.book.held:
-            self.start("new agent", now)
+            self.start("new-agent", now)
 
     def resumed(self, now: float) -> None:
         """Nobody holds any more: ask for the recording that had to wait."""

@@ -64,6 +64,9 @@ UNRECORDABLE = {
 }
 
 
+COMPLAIN_EVERY = 30.0  # seconds between log lines about the same silent peer
+
+
 class CallRefused(Exception):
     """This INVITE gets a final failure at once."""
 
@@ -76,8 +79,8 @@ class CallRefused(Exception):
 class Intent:
     """What is meant to happen with a call's audio, before anybody has been told."""
 
-    decision: Decision | None
-    prompt: Prompt | None
+    decision: Decision  # supposing that everybody is told
+    prompt: Prompt | None  # by which they are; None: it will not be recorded
     why_not: tuple[Reason, ...]
     idle: SpanState
 
@@ -104,6 +107,7 @@ class Switchboard:
         self.calls: dict[CallId, Call] = {}
         self._legs: dict[sip.LegId, tuple[Call, LegName]] = {}
         self._credentials: dict[str, Credentials] = {}
+        self._complained: dict[str, float] = {}  # peer -> when its silence was last logged
         self._rng, self._wall = rng, wall
 
     # ---------------------------------------------------------------- the desk of a call
@@ -126,6 +130,12 @@ class Switchboard:
 
     def count_confidential(self) -> None:
         self.keeper.keep(CountConfidential())
+
+    def unreachable(self, peer: str) -> None:
+        now = self._wall().timestamp()
+        if now - self._complained.get(peer, 0.0) >= COMPLAIN_EVERY:
+            self._complained[peer] = now
+            log.warning("peer %s does not answer: calls to it fail (is it up, and next_hop right?)", peer)
 
     def calling(self, call: Call) -> None:
         self._legs[call.legs["callee"]] = (call, "callee")
@@ -280,8 +290,8 @@ class Switchboard:
         intent = self._intent(event.request, config, library, facts)
         customer: LegName = "callee" if facts.direction is Direction.OUTBOUND else "caller"
         capture = None
-        if intent.decision is not None and intent.prompt is not None:
-            capture = Capture(config, facts, intent.decision, intent.prompt, customer)
+        if intent.prompt is not None:
+            capture = Capture(config, facts, intent.prompt, customer)
         return Call(
             self,
             self._book(facts, intent, now),
@@ -290,6 +300,7 @@ class Switchboard:
             self._way(event, config, peer, route, called),
             event.leg,
             customer=customer,
+            intent=intent.decision,
             capture=capture,
             before_ring=capture is not None
             and customer == "caller"
@@ -307,17 +318,17 @@ class Switchboard:
     def _intent(self, request: Request, config: Config, library: PromptLibrary, facts: CallFacts) -> Intent:
         decision = decide(config, facts, Use.RECORD, suppose_told=True)
         if path_for(facts, decision) is not MediaPath.RELAY:
-            return Intent(None, None, decision.reasons, idle_span(facts))
+            return Intent(decision, None, decision.reasons, idle_span(facts))
         offer = read_sdp(request)
         problem = (unrecordable(offer) if offer else None) or (None if self.engine_up else "engine")
         if problem == "no-audio":
             raise CallRefused(488, "its SDP has no audio")
         if problem is not None:
             span = SpanState.FAILED if problem == "engine" else SpanState.REFUSED
-            return Intent(None, None, (UNRECORDABLE[problem],), span)
+            return Intent(decision, None, (UNRECORDABLE[problem],), span)
         prompt = prompt_for(config, library, facts, [p.name for p in decision.purposes], [Use.RECORD])
         if prompt is None:
-            return Intent(None, None, (reasons.PROMPT_MISSING,), SpanState.REFUSED)
+            return Intent(decision, None, (reasons.PROMPT_MISSING,), SpanState.REFUSED)
         return Intent(decision, prompt, (), SpanState.UNTOLD)
 
     def _way(self, event: sip.CallOffered, config: Config, peer: str, route: Route, called: str) -> Way:

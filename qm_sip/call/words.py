@@ -27,7 +27,7 @@ class NoteDecision:
     call: CallId
     decision: Decision
     at: float
-    about: str  # what was decided: "intent" before anybody was told, "recording", "new agent"
+    about: str  # the question: "if-told" (may it, once everybody is told?), "recording", "new-agent"
 
 
 @dataclass(frozen=True)

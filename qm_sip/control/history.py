@@ -24,7 +24,7 @@ CALL = ("line", "direction", "kind", "language", "duty", "must_record", "regulat
 PARTY = ("party", "role", "outside", "known_by", "language", "notice_version", "population")
 TOLD = ("party", "identity", "uses", "purposes", "language", "how", "prompt", "document", "packets")
 OBJECTION = ("party", "use", "how", "undone")
-DECISION = ("use", "allowed", "class", "cause", "plan", "purposes")
+DECISION = ("about", "use", "allowed", "class", "cause", "plan", "purposes")
 RECORDING = ("id", "state", "reason", "class", "cause", "regulation", "announcement", "lost", "gaps")
 PARTY_PRIVATE = ("address", "person", "device", "manager", "joined", "left")
 

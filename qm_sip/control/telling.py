@@ -20,6 +20,7 @@ OF_CALLS = {
     "became-confidential": "A confidential party came into the call; from then on only a count exists.",
     "hold": "Somebody is on hold.",
     "not-answered": "Nobody answered: there was nothing to record.",
+    "peer-unreachable": "Where the call was to go, nobody answered anything: not the agent's fault.",
     "catalog-failed": "The call could not be entered in the catalog, so nothing of it was recorded.",
     "server-died": "The server was killed while the call ran; what had been entered by then stands.",
     "recorded": "The customer was told to the end, and the call was recorded.",

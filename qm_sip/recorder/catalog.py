@@ -176,10 +176,13 @@ class Catalog(Reading):
         columns = {"private_since_ms": since_ms, "private_cut_ms": cut_ms}
         return self.submit(lambda db: _update(db, "calls", call, columns))
 
-    def record_decision(self, call: CallId, decision: Decision, at: datetime) -> Future[int]:
-        """Enter a decision with its reasons, in order."""
+    def record_decision(
+        self, call: CallId, decision: Decision, at: datetime, about: str = "recording"
+    ) -> Future[int]:
+        """Enter a decision with its reasons, in order. `about`: what was asked (if-told, recording, new-agent)."""
         row = {
             "call": call,
+            "about": about,
             "use": decision.use,
             "allowed": decision.allowed,
             "class": decision.cls,

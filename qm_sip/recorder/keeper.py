@@ -72,7 +72,7 @@ class CatalogKeeper:
                 self._open_row(word)
             case NoteDecision():
                 at = self._at(word.at)
-                self._watch(lambda: self._catalog.record_decision(word.call, word.decision, at))
+                self._watch(lambda: self._catalog.record_decision(word.call, word.decision, at, word.about))
             case NoteTold():
                 party = self._told_party(word.call)
                 self._watch(lambda: self._catalog.add_told(word.call, party, word.told))

@@ -113,6 +113,7 @@ def decisions_and_spans(db: Database) -> None:
         {
             "id": int,
             "call": str,
+            "about": str,
             "use": str,
             "allowed": int,
             "class": str,
@@ -264,7 +265,7 @@ FIXED = {
         "announcement",
     ],
     "purposes": ["recording", "purpose", "ground_agent", "ground_customer", "balancing", "recipients"],
-    "decisions": ["call", "use", "allowed", "class", "cause", "plan", "purposes", "sealed"],
+    "decisions": ["call", "about", "use", "allowed", "class", "cause", "plan", "purposes", "sealed"],
 }
 
 NEVER_EDITED = """

@@ -12,6 +12,7 @@ from qm_sip.call.words import (
     ForgetCall,
     KeeperEvent,
     LoseRecording,
+    NoteDecision,
     OpenRecording,
     RecordingOpened,
     Word,
@@ -19,7 +20,7 @@ from qm_sip.call.words import (
 from qm_sip.media import protocol
 from qm_sip.policy.facts import Outcome, SpanState
 from qm_sip.sip.sdp import Direction
-from tests.call.world import NS, PROMPT_SECONDS, Phone, World
+from tests.call.world import NS, PBX, PROMPT_SECONDS, QM, Phone, World
 from tests.media.helpers import RECIPIENT, open_journal
 
 
@@ -668,3 +669,27 @@ def test_a_reload_that_changes_the_prompt_leaves_running_calls_the_one_they_hear
     ended(world)
     assert states(world)[-1] is SpanState.RECORDED
     assert world.switchboard.prompts_in_use("sales") == set() != {play.prompt}
+
+
+def test_a_call_to_a_peer_that_answers_nothing_says_so_and_not_that_nobody_answered() -> None:
+    world = World()
+    world.on_ringing = lambda phone: pytest.fail("nobody was to be reached")
+    world.unreachable = True
+    world.dial("1001", line="sales")
+    world.run(0.5)
+    world.ua.transport_failed(PBX, QM, world.now)
+    world.unreachable = False
+    world.run(0.5)
+    assert world.rejected == [503]
+    assert [reason.code for reason in world.outcomes()[0].reasons] == ["peer-unreachable"]
+
+
+def test_a_call_that_is_left_alone_carries_the_decision_that_says_why() -> None:
+    world = World()
+    answering(world, identity="")
+    customer = world.dial("2222")
+    world.run(1.0)
+    world.hang_up(customer)
+    ended(world)
+    (decided,) = world.keeper.said(NoteDecision)
+    assert (decided.about, decided.decision.allowed) == ("if-told", False)

@@ -191,6 +191,7 @@ class World:
         self.on_ringing: Callable[[Phone], None] = lambda phone: None
         self.rejected: list[int] = []
         self.leases, self._leased = True, 0.0
+        self.unreachable = False  # what we send to the PBX is lost
 
     @property
     def config(self) -> Config:
@@ -318,6 +319,8 @@ class World:
         taken = sender.take_datagrams()
         for datagram in taken:
             if self.loss and self.rng.random() < self.loss:
+                continue
+            if self.unreachable and datagram.data.startswith(b"INVITE") and sender is self.ua:
                 continue
             delay = self.rng.choice([0.0005, 0.001, 0.002])
             self.later(delay, functools.partial(self._deliver, receiver, datagram))
