@@ -238,7 +238,7 @@ class Server:
             loop.add_signal_handler(number, self._on_signal)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         await self._stop.wait()
-        log.info("stopping: no new calls; %d running", len(self.switchboard.calls))
+        log.info("stopping: no new calls; %d running", self.switchboard.calls_shown)
         while self.switchboard.calls:
             self._idle.clear()
             await self._idle.wait()
@@ -251,7 +251,7 @@ class Server:
             _notify("STOPPING=1")
             self._stop.set()
             return
-        log.warning("a second signal: ending %d calls", len(self.switchboard.calls))
+        log.warning("a second signal: ending %d calls", self.switchboard.calls_shown)
         self.switchboard.hang_up_all(time.monotonic())
         self._after()
 
@@ -316,7 +316,7 @@ class Server:
         log.error(
             "the media engine died (status %d); %d calls go on without it",
             status,
-            len(self.switchboard.calls),
+            self.switchboard.calls_shown,
         )
         self.switchboard.engine_died(time.monotonic())
         self._after()

@@ -258,6 +258,11 @@ class Switchboard:
         """SIP legs that may be counted aloud: who watched those of a confidential call would know its time (I8)."""
         return self.ua.legs - sum(call.unsaid for call, _ in self._legs.values())
 
+    @property
+    def calls_shown(self) -> int:
+        """Calls that may be counted aloud: the same without those of which only a count per day exists (I8)."""
+        return sum(not call.unsaid for call in self.calls.values())
+
     def __iter__(self) -> Iterator[Call]:
         return iter(self.calls.values())
 
