@@ -169,7 +169,12 @@ class Party:
     def called(self, within: float = WAIT) -> Leg:
         """An INVITE of a new call has come."""
         known = {leg.call_id for leg in self.legs}
-        invite = self.wait(lambda m: m.kind == "INVITE" and m.get("Call-ID") not in known, "INVITE", within)
+
+        def new(message: Message) -> bool:
+            begins = message.kind == "INVITE" and ";tag=" not in message.get("To")
+            return begins and message.get("Call-ID") not in known
+
+        invite = self.wait(new, "INVITE", within)
         leg = Leg(self, invite.get("Call-ID"), f"t{next(_numbers)}")
         leg.learn(invite)
         self.legs.append(leg)

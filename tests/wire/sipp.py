@@ -110,17 +110,21 @@ class Pair:
 
     def failures(self, within: float) -> str:
         """What SIPp says went wrong; nothing if every call went as its scenario says."""
-        said = ""
-        for name, process in (("caller", self._caller), ("callee", self._callee)):
-            try:
-                status = process.wait(within)
-            except subprocess.TimeoutExpired:
-                status = -1
-            if status != 0:
-                said += f"{self.flow}: the {name} ended with {status}\n"
-        return said and said + "".join(
-            p.read_text(errors="replace")[:1500] for p in self._work.glob("*errors.log")
-        )
+        ended = {"caller": self.caller_ended(within), "callee": _ended(self._callee, within)}
+        wrong = [f"{self.flow}: the {who} ended with {status}\n" for who, status in ended.items() if status]
+        logs = [path.read_text(errors="replace")[:1500] for path in self._work.glob("*errors.log")]
+        return "".join([*wrong, *logs]) if wrong else ""
+
+    def caller_ended(self, within: float) -> int:
+        """0: every call went as its scenario says; 1: not all did; 255 or -1: one of them never ended."""
+        return _ended(self._caller, within)
 
     def close(self) -> None:
         self._stack.close()
+
+
+def _ended(process: subprocess.Popen[bytes], within: float) -> int:
+    try:
+        return process.wait(within)
+    except subprocess.TimeoutExpired:
+        return -1
