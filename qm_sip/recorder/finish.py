@@ -24,6 +24,7 @@ from qm_sip.recorder.writer import is_storage_trouble
 log = logging.getLogger(__name__)
 
 NOTHING_KEPT = "nothing-kept"
+ENTER_WAIT = 5.0  # seconds to enter in the catalog what was rendered, when the server stops
 RETRY_FIRST, RETRY_MOST = 5.0, 300.0  # seconds between tries while the disk has no room
 
 
@@ -33,6 +34,7 @@ class Finisher:
     def __init__(self, catalog: Catalog, store: Store, pool: RendererPool) -> None:
         self._catalog, self._store, self._pool = catalog, store, pool
         self._tasks: dict[str, asyncio.Task[State | None]] = {}
+        self._stopping = asyncio.Event()
 
     @property
     def waiting(self) -> int:
@@ -60,10 +62,18 @@ class Finisher:
                 return await self.attempt(recording)
             except StorageTrouble as trouble:
                 log.error("recording %s waits: %s", recording, trouble)
-                await asyncio.sleep(delay)
+                if await self._stopped_within(delay):
+                    return None
                 delay = min(delay * 2, RETRY_MOST)
             except PoolStopped:
                 return None
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
     async def attempt(self, recording: str) -> State:
         """Try once to finish a recording."""
@@ -125,8 +135,13 @@ class Finisher:
         return State.DESTROYED
 
     async def stop(self, wait: float = 0.0) -> None:
-        """Stop: running renders get `wait` seconds, the rest is left to recovery."""
+        """Stop: running renders get `wait` seconds, what they gave is entered and its journal destroyed; the rest is
+        left to recovery.
+        """
+        self._stopping.set()
         await self._pool.stop(wait)
+        if self._tasks and wait > 0:
+            await asyncio.wait(self._tasks.values(), timeout=ENTER_WAIT)
         for task in list(self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)

@@ -161,7 +161,7 @@ def test_an_unreachable_peer_is_told_to_the_caller_at_once(tmp_path: Path, line:
         assert call.statuses in ([503], [480]) if line == ON_ANSWER else call.statuses == [200]
         site.settled()
         mine = site.kept()[call.caller]
-        assert "not-answered" in mine.reasons, mine
+        assert mine.reasons == ["peer-unreachable"], mine
         assert mine.recordings == []
         assert site.server.ask("status")["calls"] == 0
     assert "Traceback" not in site.log, site.log
