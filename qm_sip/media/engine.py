@@ -7,6 +7,7 @@ journals first. It leaves no core file: the keys of running journals are in its 
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import signal
 import sys
@@ -23,6 +24,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _allow_many_sockets()
+    _come_first()
     _media.run(int(arguments[0]))
     return 0
 
@@ -32,6 +34,12 @@ def _allow_many_sockets() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _come_first() -> None:
+    """Audio does not wait for signalling or rendering, where we may say so (root, or systemd's LimitNICE=-10)."""
+    with contextlib.suppress(PermissionError):
+        os.nice(-10)
 
 
 if __name__ == "__main__":
