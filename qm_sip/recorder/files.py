@@ -135,6 +135,10 @@ class Store:
             p for p in self.recordings.iterdir() if p.name.split(".")[0] == recording and p.suffix != ".qmj"
         ]
 
+    def condemn(self, recording: str, reason: str) -> None:
+        """Put up a recording's tomb, durably: from now on it has to go, whatever happens."""
+        write_synced(self.tomb(recording), reason.encode())
+
     def destroy_key(self, recording: str) -> None:
         self.key(recording).unlink(missing_ok=True)
 

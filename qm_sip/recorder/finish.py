@@ -127,10 +127,14 @@ class Finisher:
         await asyncio.to_thread(store.set_aside, recording)
         return State.QUARANTINED
 
-    async def destroy(self, recording: str) -> State:
+    async def condemn(self, recording: str, reason: str) -> None:
+        """It has to go: its tomb is durable when this returns."""
+        await asyncio.to_thread(self._store.condemn, recording, reason)
+
+    async def destroy(self, recording: str, reason: str = "destroyed") -> State:
         """Obey a tomb: the row says destroyed and has no keys, then every file goes, the tomb last."""
         if self._catalog.recording(recording) is not None:
-            await _entered(self._catalog.destroyed(recording, "destroyed"))
+            await _entered(self._catalog.destroyed(recording, reason))
         await asyncio.to_thread(self._store.erase, recording)
         return State.DESTROYED
 

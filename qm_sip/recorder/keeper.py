@@ -8,31 +8,44 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from qm_sip.call.words import (
+    ClearPreset,
     CloseRecording,
+    CloseSession,
+    CondemnRecording,
     CountConfidential,
+    DestroyFailed,
+    DestroyRecording,
     DropRecording,
     FinishRow,
     ForgetCall,
     KeeperEvent,
     LoseRecording,
     NoteDecision,
+    NoteObjection,
     NoteParty,
+    NotePrivate,
+    NoteSession,
     NoteSpans,
     NoteTold,
     OpenRecording,
     OpenRow,
+    OpenSession,
+    RecordingDestroyed,
     RecordingFailed,
     RecordingOpened,
     RowFailed,
     RowOpened,
+    SessionOpened,
+    SetPreset,
     Word,
 )
 from qm_sip.config import Config
@@ -40,7 +53,8 @@ from qm_sip.policy.facts import CallFacts, CallId, Digest, Party, Role, Version
 from qm_sip.recorder.backlog import Backlog, Change
 from qm_sip.recorder.catalog import Catalog
 from qm_sip.recorder.finish import Finisher
-from qm_sip.recorder.rows import CallRow, PartyRow, RecordingRow
+from qm_sip.recorder.pool import StorageTrouble
+from qm_sip.recorder.rows import CallRow, Objection, PartyRow, RecordingRow
 from qm_sip.recorder.writer import is_storage_trouble
 
 log = logging.getLogger(__name__)
@@ -64,6 +78,7 @@ class CatalogKeeper:
         self._wall, self._mono = datetime.now(UTC), time.monotonic()
         self._party: dict[CallId, CallFacts] = {}
         self._backlog = Backlog(self._loop)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def keep(self, word: Word) -> None:
         self._count(word)
@@ -90,8 +105,27 @@ class CatalogKeeper:
                 self._party.pop(word.call, None)
                 today = datetime.now(UTC).date()
                 self._watch(lambda: self._catalog.forget_confidential(word.call, today))
+            case NoteObjection():
+                self._note_objection(word)
+            case NotePrivate():
+                self._watch(lambda: self._catalog.set_private(word.call, word.since_ms, word.cut_ms))
+            case OpenSession() | NoteSession() | CloseSession() | SetPreset() | ClearPreset():
+                self._keep_listening(word)
             case _:
                 self._keep_recording(word)
+
+    def _note_objection(self, word: NoteObjection) -> None:
+        """One row for each use: recording and listening are two objections (WP-26)."""
+        since = self._at(word.at)
+        for use in sorted(word.uses):
+            objection = Objection(word.party, use, word.how, since)
+            self._watch(lambda objection=objection: self._catalog.add_objection(word.call, objection))  # type: ignore[misc]
+
+    def _keep_listening(
+        self, word: OpenSession | NoteSession | CloseSession | SetPreset | ClearPreset
+    ) -> None:
+        if isinstance(word, OpenSession):
+            self._loop.call_soon(self._on_kept, SessionOpened(word.row.session, word.row.call))
 
     def _count(self, word: Word) -> None:
         """A failure is an outcome, a log line, and a number that an administrator can watch (I9).
@@ -116,6 +150,29 @@ class CatalogKeeper:
                 self._render(word.recording, None, word.reason)
             case DropRecording():
                 self._watch(lambda: self._catalog.failed(word.recording, word.reason))
+            case CondemnRecording():
+                self._spawn(self._condemn(word))
+            case DestroyRecording():
+                self._spawn(self._destroy(word))
+
+    async def _condemn(self, word: CondemnRecording) -> None:
+        try:
+            await self._finisher.condemn(word.recording, word.reason)
+        except OSError as error:
+            self._complain(error)
+
+    async def _destroy(self, word: DestroyRecording) -> None:
+        try:
+            await self._finisher.destroy(word.recording, word.reason)
+        except (OSError, sqlite3.Error, StorageTrouble) as error:
+            self._on_kept(DestroyFailed(word.call, word.recording, type(error).__name__))
+        else:
+            self._on_kept(RecordingDestroyed(word.call, word.recording))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # ---------------------------------------------------------------- rows
 
