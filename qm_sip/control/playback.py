@@ -125,7 +125,7 @@ class Recordings:
         ]
         return _listed(recording) | {
             "agent": recording.person,
-            "started": recording.started.isoformat(),
+            "started": recording.started.isoformat() if recording.started else None,
             "cause": recording.facts["cause"],
             "regulation": recording.regulation,
             "announcement": list(recording.announcement),
@@ -158,7 +158,9 @@ def _listed(recording: Recording) -> Row:
         "state": recording.state,
         "class": recording.cls,
         "purposes": sorted(recording.purposes),
-        "destroy_by": {purpose: until.date().isoformat() for purpose, until in recording.purposes.items()},
+        "destroy_by": {
+            purpose: until.date().isoformat() for purpose, until in recording.purposes.items() if until
+        },
         "seconds": facts["frames"] / rate if rate else None,
         "bytes": facts["bytes"],
         "restricted": recording.restricted,

@@ -28,6 +28,7 @@ from qm_sip.call.words import (
     FinishRow,
     ForgetCall,
     KeeperEvent,
+    Listening,
     LoseRecording,
     NoteDecision,
     NoteObjection,
@@ -44,6 +45,7 @@ from qm_sip.call.words import (
     RecordingOpened,
     RowFailed,
     RowOpened,
+    SessionFailed,
     SessionOpened,
     SetPreset,
     Word,
@@ -52,12 +54,14 @@ from qm_sip.config import Config
 from qm_sip.policy.facts import CallFacts, CallId, Digest, Party, Role, Version
 from qm_sip.recorder.backlog import Backlog, Change
 from qm_sip.recorder.catalog import Catalog
-from qm_sip.recorder.finish import Finisher
+from qm_sip.recorder.finish import RETRY_FIRST, RETRY_MOST, Finisher
 from qm_sip.recorder.pool import StorageTrouble
-from qm_sip.recorder.rows import CallRow, Objection, PartyRow, RecordingRow
+from qm_sip.recorder.rows import CallRow, Objection, PartyRow, PresetRow, RecordingRow, SessionRow
 from qm_sip.recorder.writer import is_storage_trouble
 
 log = logging.getLogger(__name__)
+
+NOTICE_AFTER = timedelta(days=1)  # until regulation.toml says it
 
 
 class CatalogKeeper:
@@ -108,7 +112,11 @@ class CatalogKeeper:
             case NoteObjection():
                 self._note_objection(word)
             case NotePrivate():
-                self._watch(lambda: self._catalog.set_private(word.call, word.since_ms, word.cut_ms))
+                self._watch(
+                    lambda: self._catalog.note_private(
+                        word.call, word.since_ms, word.cut_ms, word.path, word.direct_ms
+                    )
+                )
             case OpenSession() | NoteSession() | CloseSession() | SetPreset() | ClearPreset():
                 self._keep_listening(word)
             case _:
@@ -124,8 +132,64 @@ class CatalogKeeper:
     def _keep_listening(
         self, word: OpenSession | NoteSession | CloseSession | SetPreset | ClearPreset
     ) -> None:
-        if isinstance(word, OpenSession):
-            self._loop.call_soon(self._on_kept, SessionOpened(word.row.session, word.row.call))
+        match word:
+            case OpenSession():
+                self._open_session(word.row)
+            case NoteSession():
+                self._note_session(word)
+            case CloseSession():
+                self._close_session(word)
+            case SetPreset():
+                row = PresetRow(word.person, word.device, word.mode, word.until)
+                self._watch(lambda: self._catalog.set_preset(row))
+            case ClearPreset():
+                self._watch(lambda: self._catalog.clear_preset(word.person, word.device))
+
+    def _open_session(self, asked: Listening) -> None:
+        """Nobody listens before it is on disk who does, to whom and why."""
+        row = SessionRow(
+            id=asked.session,
+            agent=asked.agent,
+            monitor=asked.monitor,
+            account=asked.account,
+            device=asked.device,
+            capacity=asked.capacity,
+            purpose=asked.purpose,
+            requested=self._at(asked.requested),
+            decided=self._at(asked.decided),
+            allowed=asked.allowed,
+            reasons=asked.reasons,
+            call=asked.call,
+            plan=asked.plan,
+            grant=asked.grant,
+        )
+        self._tell(
+            lambda: self._catalog.open_session(row),
+            SessionOpened(asked.session, asked.call),
+            lambda error: SessionFailed(asked.session, asked.call, type(error).__name__),
+        )
+
+    def _note_session(self, word: NoteSession) -> None:
+        times = {"notice_began": word.notice_began, "notice_ended": word.notice_ended, "first": word.first}
+        facts: dict[str, Any] = {name: self._at(time) for name, time in times.items() if time is not None}
+        if word.call is not None:
+            facts["call"] = word.call
+        self._watch(lambda: self._catalog.update_session(word.session, **facts))
+
+    def _close_session(self, word: CloseSession) -> None:
+        """Whoever was listened to is told so afterwards, within what regulation.toml says (FAQ-A.8)."""
+        closed = self._at(word.at)
+        last = None if word.last is None else self._at(word.last)
+        due = self._notice_after(closed) if last is not None else None
+        self._watch(
+            lambda: self._catalog.close_session(
+                word.session, closed, word.ended_by, last=last, heard_ms=word.heard_ms, notice_due=due
+            )
+        )
+
+    def _notice_after(self, closed: datetime) -> datetime:
+        notices = getattr(self._settings().regulation, "notices", None)
+        return notices.agent_after.after(closed) if notices is not None else closed + NOTICE_AFTER
 
     def _count(self, word: Word) -> None:
         """A failure is an outcome, a log line, and a number that an administrator can watch (I9).
@@ -162,12 +226,21 @@ class CatalogKeeper:
             self._complain(error)
 
     async def _destroy(self, word: DestroyRecording) -> None:
-        try:
-            await self._finisher.destroy(word.recording, word.reason)
-        except (OSError, sqlite3.Error, StorageTrouble) as error:
-            self._on_kept(DestroyFailed(word.call, word.recording, type(error).__name__))
-        else:
-            self._on_kept(RecordingDestroyed(word.call, word.recording))
+        """Say so when it is done. If it cannot be done, say that, and try again until it is."""
+        delay, said = RETRY_FIRST, False
+        while True:
+            try:
+                await self._finisher.destroy(word.recording, word.reason)
+                break
+            except (OSError, sqlite3.Error, StorageTrouble) as error:
+                self._complain(error)
+                if not said:
+                    self._on_kept(DestroyFailed(word.call, word.recording, type(error).__name__))
+                said = True
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, RETRY_MOST)
+        self.counts["recordings_destroyed"] += 1
+        self._on_kept(RecordingDestroyed(word.call, word.recording))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
@@ -287,7 +360,10 @@ class CatalogKeeper:
         self._backlog.make(lambda: self._catalog.close_recording(recording, ended, reason), start)
 
     async def stop(self) -> None:
-        """Write what still waits, if there is room."""
+        """Write what still waits, if there is room. What is not destroyed yet has its tomb."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._backlog.stop()
 
     def _at(self, monotonic: float) -> datetime:

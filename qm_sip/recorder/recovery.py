@@ -48,7 +48,7 @@ async def recover(catalog: Catalog, store: Store, finisher: Finisher, *, wait: b
     """Recover from whatever happened. Call it before the engine starts; rendering goes on behind it."""
     done = Recovered()
     for recording in list(store.found(".tomb")):
-        await finisher.destroy(recording)
+        await finisher.destroy(recording)  # for the reason that stands on it
         done.counts["destroyed"] += 1
     _remove_leftovers(catalog, store, done)
     written = {recording: store.journal(recording).stat().st_mtime for recording in store.found(".qmj")}

@@ -116,7 +116,7 @@ def test_a_cut_is_obeyed_wherever_it_stands() -> None:
     journal = read(writer)
     assert [p.sequence for p in journal.packets] == [0, 1, 2, *range(7, 15)]
     assert journal.cut_packets == 4
-    assert journal.gaps == (Gap("cut", begin, until),)
+    assert journal.gaps == (Gap("private", begin, until),)
 
 
 def test_nothing_from_before_kept_from_is_used() -> None:
