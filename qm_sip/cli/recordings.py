@@ -116,5 +116,5 @@ def verify(
         row["recording"] for row in ask(socket, config, "recordings", limit=limit)["recordings"]
     ]
     rows = [ask(socket, config, "verify", recording=name) for name in names]
-    listing(rows, ["recording", "state", "ok", "problem"], as_json=as_json, empty="no recordings")
+    listing(rows, ["recording", "state", "ok", "problem", "because"], as_json=as_json, empty="no recordings")
     return Status.OK if all(row["ok"] for row in rows) else Status.NO

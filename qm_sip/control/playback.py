@@ -81,7 +81,10 @@ class Recordings:
             await asyncio.wrap_future(log)
         if not answer.allowed:
             reason = answer.reason
-            raise Refused(reason.code, refusal(reason.code, reason.requirement))
+            text = refusal(reason.code, reason.requirement)
+            if recording is not None and recording.state is State.DESTROYED:
+                text = f"it was destroyed: {recording.facts['reason']} ({reason.requirement})"
+            raise Refused(reason.code, text)
 
     async def verify(self, request: Row, peer: PeerCredentials) -> Row:
         """Whether the sealed file is there and is the one that was sealed. Opens nothing."""
@@ -90,12 +93,21 @@ class Recordings:
         if recording is None:
             raise NotFound(f"no recording {name!r}: see `qm-sip recordings list`")
         problem = await asyncio.to_thread(self._problem, recording)
-        return {"recording": name, "state": recording.state, "ok": not problem, "problem": problem}
+        because = recording.facts["reason"]
+        return {
+            "recording": name,
+            "state": recording.state,
+            "ok": not problem,
+            "problem": problem,
+            "because": because,
+        }
 
     def _problem(self, recording: Recording) -> str:
         """What is wrong with a recording's file; empty if nothing is."""
+        if recording.state is State.DESTROYED:
+            return self._left_over(recording)
         if recording.state not in (State.SEALED, State.SEALED_JOURNAL):
-            return "" if recording.state in (State.DESTROYED, State.FAILED) else f"it is {recording.state}"
+            return "" if recording.state is State.FAILED else f"it is {recording.state}"
         try:
             digest = sha256_of(self._file(recording))
         except OSError as error:
@@ -104,9 +116,18 @@ class Recordings:
             return "the file is not the one that was sealed"
         return ""
 
-    def _file(self, recording: Recording) -> Path:
+    def _left_over(self, recording: Recording) -> str:
+        """Destroyed means: no wrapped key, and no file of it anywhere."""
+        if recording.wrapped or self._store().remains(recording.id):
+            return "it was destroyed, and something of it is still there"
+        return ""
+
+    def _store(self) -> Store:
         storage = self._state.config.server.storage
-        store = Store(storage.directory, storage.key_directory)
+        return Store(storage.directory, storage.key_directory)
+
+    def _file(self, recording: Recording) -> Path:
+        store = self._store()
         if recording.state is State.SEALED_JOURNAL:
             return store.sealed_journal(recording.id)
         if recording.state is State.SEALED and recording.file:

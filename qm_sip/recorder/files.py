@@ -174,6 +174,13 @@ class Store:
     def give_up_reserve(self) -> None:
         self._reserve.unlink(missing_ok=True)
 
+    def remains(self, recording: str) -> bool:
+        """Whether anything is left of a recording."""
+        places = (self.journal(recording), self.key(recording), self.sealed_journal(recording))
+        return any(p.exists() for p in (*places, self.set_aside_as(recording))) or bool(
+            self.attempts(recording)
+        )
+
     def destroy_key(self, recording: str) -> None:
         self.key(recording).unlink(missing_ok=True)
 

@@ -136,6 +136,7 @@ class Reading:
             "spans": self.spans(call),
             "outcome": found[0]["outcome"],
             "reasons": self._reasons(call, None),
+            "sessions": self.sessions_of(call),
             "recordings": [self._explained(recording) for recording in self.recordings_of(call)],
         }
 
@@ -161,7 +162,17 @@ class Reading:
         hidden = {"announcement"}
         facts = {name: value for name, value in recording.facts.items() if name not in hidden}
         purposes = {name: until.isoformat() if until else None for name, until in recording.purposes.items()}
-        return facts | {"announcement": recording.announcement, "purposes": purposes}
+        ended = self._rows("select purpose, rule from certificates where recording = ?", recording.id)
+        return facts | {
+            "announcement": recording.announcement,
+            "purposes": purposes,
+            "ended": {row["purpose"]: row["rule"] for row in ended},
+        }
+
+    def sessions_of(self, call: str) -> list[Row]:
+        """Who listened to a call, or asked to, in order."""
+        rows = self._rows("select * from sessions where call = ? order by rowid", call)
+        return [_parsed(row, "reasons") for row in self._opened("sessions", "id", rows)]
 
 
 def _time(text: str | None) -> datetime | None:
