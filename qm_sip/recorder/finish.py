@@ -20,7 +20,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
@@ -45,7 +45,6 @@ class Finisher:
     def __init__(self, catalog: Catalog, store: Store, pool: RendererPool) -> None:
         self._catalog, self._store, self._pool = catalog, store, pool
         self._tasks: dict[str, asyncio.Task[State | None]] = {}
-        self._settling: dict[str, asyncio.Task[State]] = {}
         self._condemned: dict[str, str] = {}  # why; known here before the tomb is on the disk
         self._destroying: dict[str, asyncio.Task[State]] = {}
         self._handed_over: set[str] = set()  # to be destroyed, by who was finishing them
@@ -114,20 +113,12 @@ class Finisher:
         try:
             result = await self._pool.render(job)
         except RenderFailed as problem:
-            return await self._settle(row.id, self._give_up(row.id, problem))
-        return await self._settle(row.id, self._enter(job, result))
-
-    async def _settle(self, recording: str, work: Coroutine[Any, Any, State]) -> State:
-        """What is begun from here on is finished, also if the recording is to be destroyed meanwhile: `destroy` waits
-        for it.
-        """
-        if self._is_condemned(recording):
-            work.close()
-            return await self._hand_over(recording)
-        task = asyncio.create_task(work)
-        self._settling[recording] = task
-        task.add_done_callback(lambda done: self._settling.pop(recording, None))
-        return await asyncio.shield(task)
+            if self._is_condemned(row.id):
+                return await self._hand_over(row.id)
+            return await self._give_up(row.id, problem)
+        if self._is_condemned(row.id):
+            return await self._hand_over(row.id)
+        return await self._enter(job, result)
 
     async def _hand_over(self, recording: str) -> State:
         """It was condemned while it waited or was rendered."""
@@ -207,14 +198,13 @@ class Finisher:
         return State.DESTROYED
 
     async def _let_go(self, recording: str) -> None:
-        """Stop whoever works on it: a renderer is killed, what is being moved or entered is let finish."""
+        """Stop whoever works on it. Its renderer is killed; a file that is just being moved is found where it went,
+        since `erase` looks at the journal first.
+        """
         task = self._tasks.get(recording)
         if task is not None and recording not in self._handed_over:
             task.cancel()
             await asyncio.wait([task])
-        settling = self._settling.get(recording)
-        if settling is not None:
-            await asyncio.wait([settling])
 
     async def end_purpose(self, recording: str, purpose: str, rule: str) -> None:
         """One of several purposes has ended: its recipients cannot open the recording any more."""
@@ -231,7 +221,7 @@ class Finisher:
             await asyncio.wait(self._tasks.values(), timeout=ENTER_WAIT)
         for task in list(self._tasks.values()):
             task.cancel()
-        begun = (*self._tasks.values(), *self._settling.values(), *self._destroying.values())
+        begun = (*self._tasks.values(), *self._destroying.values())
         await asyncio.gather(*begun, return_exceptions=True)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import sys
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -121,11 +123,68 @@ def test_a_renderer_at_work_on_it_does_not_bring_it_back(tmp_path: Path, moment:
     staged(tmp_path, act)
 
 
+# Reads a job, says that it has, and writes its file half a second later without another look.
+HEEDLESS = """
+import json, sys, time
+for line in sys.stdin:
+    job = json.loads(line)
+    open(job["output"] + ".begun", "wb").close()
+    time.sleep(0.5)
+    open(job["output"], "wb").write(b"sealed")
+    print(json.dumps({"ok": False, "error": "bug", "text": ""}), flush=True)
+"""
+
+
+def test_no_renderer_of_it_lives_when_it_is_said_to_be_destroyed(tmp_path: Path) -> None:
+    async def act(store: Store, catalog: Catalog, _: Finisher) -> None:
+        enter(catalog, "rec-1")
+        put(store, "rec-1")
+        finisher = Finisher(catalog, store, RendererPool(command=[sys.executable, "-c", HEEDLESS]))
+        finisher.start("rec-1")
+        for _ in range(1000):
+            await asyncio.sleep(0.01)
+            if any(path.suffix == ".begun" for path in store.recordings.iterdir()):
+                break
+        await finisher.destroy("rec-1", "customer-objected")
+        await asyncio.sleep(1.0)
+        check_gone(store, catalog, "rec-1", "customer-objected")
+        await finisher.stop()
+
+    staged(tmp_path, act)
+
+
+def test_the_tomb_stands_until_everything_else_is_gone(tmp_path: Path) -> None:
+    async def act(store: Store, catalog: Catalog, finisher: Finisher) -> None:
+        await sealed(store, catalog, finisher)
+        erase = store.erase
+
+        def broken(recording: str) -> None:
+            raise OSError(5, "Input/output error")
+
+        store.erase = broken  # type: ignore[method-assign]
+        with pytest.raises(OSError, match="Input/output"):
+            await finisher.destroy("rec-1", "customer-objected")
+        assert store.epitaph("rec-1") == "customer-objected"
+        assert store.tomb("rec-1").exists()
+        store.erase = erase  # type: ignore[method-assign]
+        await recover(catalog, store, finisher, wait=True)
+        check_gone(store, catalog, "rec-1", "customer-objected")
+
+    staged(tmp_path, act)
+
+
 def test_condemned_is_enough_for_nobody_to_render_it(tmp_path: Path) -> None:
     """The call said that it has to go, and then no more: what finishes recordings obeys the tomb."""
 
     async def act(store: Store, catalog: Catalog, finisher: Finisher) -> None:
         await waiting(store, catalog, finisher)
+        condemn = store.condemn
+
+        def slowly(recording: str, reason: str) -> None:
+            time.sleep(0.5)
+            condemn(recording, reason)
+
+        store.condemn = slowly  # type: ignore[method-assign]
         condemning = asyncio.ensure_future(finisher.condemn("rec-1", "customer-objected"))
         await asyncio.sleep(0)  # it has been said, and is not on the disk yet
         assert await finisher.start("rec-1") is State.DESTROYED
