@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from qm_sip.control.server import Handler, PeerCredentials
 
 Row = dict[str, Any]
-ACTIONS: dict[str, Action] = {"show": "play", "export": "export"}
+ACTIONS: dict[str, Action] = {"show": "play", "select": "play", "export": "export"}
 
 
 def handlers(state: ServerState) -> dict[str, Handler]:
@@ -47,7 +47,9 @@ class Recordings:
         return {"recordings": [_listed(recording) for recording in found]}
 
     async def recording(self, request: Row, peer: PeerCredentials) -> Row | Reply:
-        """One recording, for a person and a purpose: what is known of it, or the sealed file as well."""
+        """One recording, for a person and a purpose: what is known of it, or the sealed file as well; or it is picked
+        out to be evaluated (KSF15-0.7).
+        """
         person, purpose = speaker(self._state.config, request, peer), word(request, "purpose")
         action = word(request, "action")
         if action not in ACTIONS:
@@ -57,6 +59,12 @@ class Recordings:
         await self._permit(person, purpose, action, name, recording)
         if recording is None:
             raise NotFound(f"no recording {name!r}: see `qm-sip recordings list`")
+        if action == "select" and purpose not in recording.purposes:
+            raise BadRequest("a recording is selected for a purpose that it was made for")
+        if action == "select":
+            at = datetime.now(UTC)
+            await asyncio.wrap_future(self._state.catalog.select(name, purpose, at))
+            return {"recording": name, "purpose": purpose, "selected": True}
         if action == "show":
             return await asyncio.to_thread(self._shown, recording)
         return Reply(_opening(recording, purpose), self._file(recording))

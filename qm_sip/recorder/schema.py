@@ -233,7 +233,7 @@ def uses_counts_and_ledger(db: Database) -> None:
         {
             "id": int,
             "recording": str,
-            "action": str,  # show | play | export | verify
+            "action": str,  # show | select | export; proof: then `recording` is the call of a private proof
             "purpose": str,
             "allowed": int,
             "reasons": str,

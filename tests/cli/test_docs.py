@@ -55,7 +55,7 @@ def test_every_command_is_documented_with_its_options(words: str) -> None:
 
 
 def test_no_command_is_documented_that_does_not_exist() -> None:
-    second = "list|show|export|verify|build|check|generate|due|run|on|status|proof|history|notices"
+    second = "list|show|select|export|verify|build|check|generate|due|run|on|status|proof|history|notices"
     named = set(re.findall(rf"`qm-sip ([a-z]+(?: (?:{second}))?)", COMMANDS))
     assert named <= set(ALL)
 

@@ -217,3 +217,15 @@ def test_verify_looks_for_what_is_left_of_it(socket: Path, state: State) -> None
     assert call(socket, "verify", recording="r1") == {
         "recording": "r1", "state": "destroyed", "ok": True, "problem": "", "because": "customer-objected",
     }  # fmt: skip
+
+
+def test_one_that_was_picked_out_stays_until_its_ceiling(socket: Path, state: State) -> None:
+    asked = {"recording": "r1", "action": "select", "purpose": "coaching"}
+    assert call(socket, "recording", **asked, **MONITOR)["selected"] is True
+    (kept,) = state.catalog.kept()
+    assert kept.clocks[0].selected is not None
+    assert [use["action"] for use in state.catalog.uses("r1")] == ["select"]
+    with pytest.raises(Refused):
+        call(socket, "recording", **asked, **OFFICER)
+    with pytest.raises(ServerSaid):  # the agent may inspect his own, and not keep it for that
+        call(socket, "recording", **{**asked, "purpose": "inspection"}, **A1)
