@@ -182,7 +182,6 @@ NOT_BUILT: Mapping[str, Mapping[tuple[str, ...], str]] = MappingProxyType(
                     "after_evaluation",
                     "hold_max",
                     "improvement_window",
-                    "ledger_parties",
                     "security_log",
                     "subject_request",
                     "breach_notice",
