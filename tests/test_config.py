@@ -307,7 +307,7 @@ WRONG = [
     (REGULATION, 'ground = { agent = "b", customer = "f" }', 'ground = { agent = "b", customer = "b" } #!', "purposes.coaching.ground.customer", "must be f"),
     (REGULATION, 'ground = { agent = "b", customer = "f" }', 'ground = { agent = "b", customer = "z" } #!', "purposes.coaching.ground.customer", "'a'"),
     (REGULATION, 'ground = { agent = "b", customer = "f" }', "", "purposes.coaching.ground", "required"),
-    (REGULATION, 'modes = ["live", "later"]', 'modes = ["whisper"] #!', "purposes.coaching.modes[0]", "must be"),
+    (REGULATION, 'modes = ["live", "later", "together"', 'modes = ["whisper", "later", "together" #!\n', "purposes.coaching.modes[0]", "must be"),
     (REGULATION, '[purposes.process_improvement]\nmodes = ["later"]', '[purposes.process_improvement]\nmodes = ["live"] #!', "purposes.process_improvement.modes", "KSF15-1.2"),
     (REGULATION, 'protocol = "protocol 2026, consent of 2025-11-01"', "", "purposes.assessment.enabled", "protocol"),
     (REGULATION, "[purposes.complaint]", "[purposes.complaint]\nopt_out = false #!", "purposes.complaint.opt_out", "only legal_duty"),

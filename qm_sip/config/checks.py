@@ -325,6 +325,8 @@ def _listening_faults(config: Config, name: str, monitor: Monitor) -> Iterator[t
         yield "modes", f"a {monitor.capacity} who may listen needs the mode {wanted}"
     if "listen" in monitor.may and not monitor.extensions:
         yield "extensions", "whoever may listen needs a phone of his own (KSF15-3.3.1)"
+    if (monitor.capacity is Capacity.CLIENT) != bool(monitor.client):
+        yield "client", "a client names himself here, as lines do; nobody else does (KSF15-6.3b)"
     if monitor.capacity is Capacity.PEER and set(monitor.purposes) - {"coaching"}:
         yield "purposes", "a peer is there to coach, and for nothing else (KSF15-0.9)"
     if monitor.capacity is Capacity.PEER and "export" in monitor.may:

@@ -136,7 +136,7 @@ class Trigger(Model):
     clients: Names = ()
     """Calls on behalf of these clients. Unit: values of `client`."""
     languages: tuple[Language, ...] = ()
-    """Calls whose customer is told in one of these languages."""
+    """Calls that ask for one of these languages, by the header X-QM-Language."""
     header: HeaderIs | None = None
     """Calls with this header."""
 

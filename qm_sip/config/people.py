@@ -84,6 +84,8 @@ class Monitor(MonitorDefaults):
 
     capacity: Annotated[Capacity, Field(strict=False)] = Capacity.MONITOR
     """As what: monitor (coach or manager), peer (a colleague: only to coach), client, trainer."""
+    client: str = ""
+    """For a client: whose calls he may hear, those on behalf of this `client` of a line (KSF15-6.3b)."""
     extensions: Names = ()
     """His own phones; he can listen from no other (KSF15-3.3.1)."""
     agents: Names = ()
