@@ -31,7 +31,7 @@ from qm_sip.announce.coverage import load_for
 from qm_sip.announce.prompts import PromptLibrary
 from qm_sip.call.states import State
 from qm_sip.call.switchboard import Settings, Switchboard
-from qm_sip.call.words import KeeperEvent
+from qm_sip.call.words import KeeperEvent, Word
 from qm_sip.config import Config, load
 from qm_sip.control.handlers import handlers
 from qm_sip.control.server import ControlServer
@@ -40,12 +40,14 @@ from qm_sip.media import protocol
 from qm_sip.media.client import MediaEngine
 from qm_sip.net.udp import SipEndpoint
 from qm_sip.private import Private
+from qm_sip.privateline.presets import Presets
 from qm_sip.recorder.catalog import Catalog
 from qm_sip.recorder.files import Store
 from qm_sip.recorder.finish import Finisher
 from qm_sip.recorder.keeper import CatalogKeeper
 from qm_sip.recorder.keys import load_host_key
 from qm_sip.recorder.pool import RendererPool, StorageTrouble
+from qm_sip.recorder.reaper import Reaper
 from qm_sip.recorder.recovery import recover
 from qm_sip.sip.events import Address
 from qm_sip.sip.message import Request
@@ -156,6 +158,11 @@ class Server:
         self.engine.on_event, self.engine.on_death = self._on_media, self._on_engine_death
         self.keeper = CatalogKeeper(self.catalog, self.finisher, self._config, self.run_id, self._on_kept)
         self._closers.append(self.keeper.stop)
+        self.presets = Presets(self.catalog.presets())
+        for over in self.presets.expire(datetime.now(UTC)):
+            self.keep(over)
+        self.reaper = Reaper(self.catalog, self.store, self.finisher, self._config)
+        self._spawn(self.reaper.keep_running())
         self.switchboard = Switchboard(
             self.ua, self.engine, self.keeper, self.settings, rng, lambda: datetime.now(UTC)
         )
@@ -353,6 +360,9 @@ class Server:
     @property
     def library(self) -> PromptLibrary:
         return self.settings.library
+
+    def keep(self, word: Word) -> None:
+        self.keeper.keep(word)
 
     def live_calls(self) -> Sequence[Mapping[str, Any]]:
         now = time.monotonic()

@@ -216,7 +216,7 @@ class Switchboard:
 
     def on_kept(self, event: KeeperEvent, now: float) -> None:
         """The keeper has written something down, or could not."""
-        call = self.calls.get(event.call)
+        call = self.calls.get(event.call) if event.call else None
         if call is None:
             return
         match event:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from qm_sip.call.spans import Span
 from qm_sip.media import protocol
-from qm_sip.policy.facts import CallFacts, CallId, Decision, Outcome, Party, Reason, Told
+from qm_sip.policy.facts import CallFacts, CallId, Decision, Outcome, Party, PersonId, Reason, Told, Use
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,119 @@ class DropRecording:
 
 
 @dataclass(frozen=True)
+class NoteObjection:
+    """A party does not want to be recorded, or heard, or neither (WP-26 has two halves)."""
+
+    call: CallId
+    party: str
+    uses: frozenset[Use]
+    how: str  # key | said-to-agent | list | recordpref
+    at: float
+
+
+@dataclass(frozen=True)
+class CondemnRecording:
+    """It has to go, in whatever state it is. A tomb is written and synced at once, so that no crash brings it back
+    (I7); nothing renders it any more. `DestroyRecording` follows when the engine has let go of it.
+    """
+
+    call: CallId
+    recording: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DestroyRecording:
+    """Destroy it: wrapped keys, key, journal, sealed file. Answered by `RecordingDestroyed` once nothing of it is left
+    and that is durable: only then may anybody be told that it is erased; by `DestroyFailed` else.
+    """
+
+    call: CallId
+    recording: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class NotePrivate:
+    """The agent made the call private. Said at once, and again when the media takes another path."""
+
+    call: CallId
+    since_ms: int  # from the call's start
+    cut_ms: int  # how far the cut reached back
+    path: str | None = None  # direct | blind-relay | None: it still comes here, and nothing is kept of it
+    direct_ms: int | None = None  # since when the last packet came here, from the call's start
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Somebody asked to listen to an agent's calls, and what was decided. Times are monotonic seconds."""
+
+    session: str
+    agent: PersonId | None  # None: no person is known by the extension that was dialled
+    monitor: PersonId | None
+    account: str  # who authenticated: a SIP account, or the Unix user of a command
+    device: str | None
+    capacity: str  # monitor | peer | client | trainer
+    purpose: str | None
+    requested: float
+    decided: float
+    allowed: bool
+    reasons: tuple[Reason, ...]
+    call: CallId | None = None  # None: refused, or it waits for the agent's next call
+    plan: str | None = None
+    grant: str | None = None  # which section of people.toml, and which version of that file
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    """Answered by `SessionOpened` once it is durable, which is before the agent hears the notice. Also for a refusal,
+    which is a session that was not allowed.
+    """
+
+    row: Listening
+
+
+@dataclass(frozen=True)
+class NoteSession:
+    """What has become known of a session; None: nothing new of that. Times are monotonic seconds."""
+
+    session: str
+    call: CallId | None = None
+    notice_began: float | None = None
+    notice_ended: float | None = None
+    first: float | None = None  # the first sample that was heard
+
+
+@dataclass(frozen=True)
+class CloseSession:
+    """It is over. If anything was heard, the agent is owed a notice afterwards (FAQ-A.8)."""
+
+    session: str
+    at: float
+    ended_by: str  # listener | private | objected | call-ended | session-max | cap | server-died ...
+    last: float | None = None  # the last sample that was heard
+    heard_ms: int = 0  # without interruptions
+
+
+@dataclass(frozen=True)
+class SetPreset:
+    """The agent's next call, or every call until he says so, is private. At least one of person and device is known."""
+
+    person: PersonId | None
+    device: str | None
+    mode: str  # next-call | until-off
+    until: datetime  # UTC: it ends by itself
+
+
+@dataclass(frozen=True)
+class ClearPreset:
+    """It has been used, has run out, or was taken back on the agent's own phone."""
+
+    person: PersonId | None
+    device: str | None
+
+
+@dataclass(frozen=True)
 class FinishRow:
     """The call has ended and its journals are closed: spans that add up, and the one outcome."""
 
@@ -129,6 +243,15 @@ Word = (
     | CloseRecording
     | LoseRecording
     | DropRecording
+    | NoteObjection
+    | CondemnRecording
+    | DestroyRecording
+    | NotePrivate
+    | OpenSession
+    | NoteSession
+    | CloseSession
+    | SetPreset
+    | ClearPreset
     | FinishRow
     | CountConfidential
     | ForgetCall
@@ -176,4 +299,47 @@ class RecordingFailed:
     reason: str
 
 
-KeeperEvent = RowOpened | RowFailed | RecordingOpened | RecordingFailed
+@dataclass(frozen=True)
+class RecordingDestroyed:
+    """Nothing is left of it, and that is durable: what K15 says is true now."""
+
+    call: CallId
+    recording: str
+
+
+@dataclass(frozen=True)
+class DestroyFailed:
+    """It is not destroyed yet, and nobody may be told that it is. Its tomb stands: it is tried again."""
+
+    call: CallId
+    recording: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SessionOpened:
+    """Who listens to whom, and why, is on disk: the notice may be given."""
+
+    session: str
+    call: CallId | None
+
+
+@dataclass(frozen=True)
+class SessionFailed:
+    """The session could not be entered: nobody will listen (A.8 could not be met)."""
+
+    session: str
+    call: CallId | None
+    reason: str
+
+
+KeeperEvent = (
+    RowOpened
+    | RowFailed
+    | RecordingOpened
+    | RecordingFailed
+    | RecordingDestroyed
+    | DestroyFailed
+    | SessionOpened
+    | SessionFailed
+)

@@ -6,7 +6,20 @@ import sys
 
 import typer
 
-from qm_sip.cli import calls, check, demo, keys, lines, prompts, recordings, serve, server
+from qm_sip.cli import (
+    calls,
+    check,
+    demo,
+    keys,
+    lines,
+    monitor,
+    private,
+    prompts,
+    recordings,
+    retention,
+    serve,
+    server,
+)
 from qm_sip.cli.output import Status, error
 from qm_sip.control.client import ServerAway, ServerSaid
 from qm_sip.errors import ConfigError, QmSipError, Refused
@@ -32,6 +45,9 @@ app.command("calls")(calls.calls)
 app.command("explain")(calls.explain)
 app.command("ledger")(calls.ledger)
 app.add_typer(recordings.app, name="recordings")
+app.add_typer(retention.app, name="retention")
+app.add_typer(private.app, name="private")
+app.add_typer(monitor.app, name="monitor")
 app.command("taps")(server.taps)
 app.command("status")(server.status)
 app.command("reload")(server.reload)

@@ -1,4 +1,4 @@
-"""`qm-sip recordings`: list, show, export, verify.
+"""`qm-sip recordings`: list, show, select, export, verify.
 
 Opening is done here, with the identity of whoever may, and not by the server, which cannot (I6).
 """
@@ -17,7 +17,7 @@ from qm_sip.cli.options import As, Json, Limit, OptionalConfig, PurposeName, Soc
 from qm_sip.cli.output import Status, listing, record
 from qm_sip.errors import StartError
 
-app = typer.Typer(help="Recordings: list, show, export, verify.", no_args_is_help=True)
+app = typer.Typer(help="Recordings: list, show, select, export, verify.", no_args_is_help=True)
 
 Recording = Annotated[str, typer.Argument(help="Id of the recording, as `qm-sip recordings list` shows it.")]
 Recordings = Annotated[
@@ -49,6 +49,20 @@ def show(
     """What is known of a recording, for a person and a purpose. Both are checked; the asking is logged."""
     asked: dict[str, Any] = {"recording": recording, "as": as_person, "purpose": purpose}
     record(ask(socket, config, "recording", action="show", **asked), as_json=as_json)
+
+
+@app.command()
+def select(
+    recording: Recording,
+    as_person: As,
+    purpose: PurposeName,
+    socket: Socket = None,
+    config: OptionalConfig = None,
+    as_json: Json = False,
+) -> None:
+    """Pick a recording out to be evaluated; one that nobody picks goes earlier. It is logged."""
+    asked: dict[str, Any] = {"recording": recording, "as": as_person, "purpose": purpose}
+    record(ask(socket, config, "recording", action="select", **asked), as_json=as_json)
 
 
 @app.command()
@@ -116,5 +130,5 @@ def verify(
         row["recording"] for row in ask(socket, config, "recordings", limit=limit)["recordings"]
     ]
     rows = [ask(socket, config, "verify", recording=name) for name in names]
-    listing(rows, ["recording", "state", "ok", "problem"], as_json=as_json, empty="no recordings")
+    listing(rows, ["recording", "state", "ok", "problem", "because"], as_json=as_json, empty="no recordings")
     return Status.OK if all(row["ok"] for row in rows) else Status.NO

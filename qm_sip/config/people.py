@@ -60,6 +60,8 @@ class Agent(AgentDefaults):
 
     extensions: Names = ()
     """The devices this person always uses."""
+    unix_user: str = ""
+    """The Unix user who may ask in this person's name, for his own calls. Empty: only root and the server's own."""
 
 
 class MonitorDefaults(Model):

@@ -175,7 +175,6 @@ NOT_BUILT: Mapping[str, Mapping[tuple[str, ...], str]] = MappingProxyType(
                     "evaluate_within",
                     "after_evaluation",
                     "hold_max",
-                    "ledger_parties",
                     "security_log",
                     "subject_request",
                     "breach_notice",

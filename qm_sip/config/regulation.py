@@ -52,6 +52,8 @@ class Regulation(Model):
     """Who is responsible."""
     officer: str = ""
     """The privacy officer, who may see who phoned whom. Unit: id of a person."""
+    council: Names = ()
+    """The members of the works council who may see who listened to whom, and why. Unit: ids of persons."""
     questions_to: Names = ()
     """Whom staff can ask (KSF15-3.7.4)."""
     works_council: Literal["required", "none"] = "required"
@@ -190,6 +192,9 @@ class Clocks(Model):
     """Recordings for handling complaints. Unit: time. Required to use it."""
     legal_duty: DurationSetting = Duration.parse("P5Y")
     """Recordings the law requires (2017/565 art. 76). Unit: time."""
+    ledger_parties: DurationSetting = Duration.parse("P2M")
+    """Who took part in a call, and when: gone with its last recording, or then if it has none (KSF15-1.1a). Unit: time.
+    """
 
 
 class RegulationFile(Model):

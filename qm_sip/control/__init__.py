@@ -2,7 +2,8 @@
 
 - `server`    accepts connections, knows who is there (SO_PEERCRED), hands each request to its handler
 - `client`    asks one thing and gives the answer, or a clear error
-- `handlers`  the answers; `history` those about calls, `playback` those about recordings
+- `handlers`  the answers; `history` those about calls, `playback` about recordings, `retention` about what goes when,
+              `private` for the agent about his private calls, `monitoring` about who listened
 - `telling`   reasons as sentences
 - `permit`    who is asking, and who may see who phoned whom
 """

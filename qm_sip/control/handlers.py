@@ -11,12 +11,15 @@ from typing import Any, Protocol
 
 from qm_sip.announce.coverage import uses_of
 from qm_sip.announce.prompts import PromptLibrary, describe
+from qm_sip.call.words import Word
 from qm_sip.config import Config, Line
-from qm_sip.control import history, playback
+from qm_sip.control import history, monitoring, playback, private, retention
 from qm_sip.control.server import Handler, PeerCredentials
 from qm_sip.policy.facts import PersonId
 from qm_sip.policy.playback import decide_playback
+from qm_sip.privateline.presets import Presets
 from qm_sip.recorder.catalog import Catalog
+from qm_sip.recorder.reaper import Reaper
 
 Answer = dict[str, Any]
 
@@ -35,6 +38,15 @@ class ServerState(Protocol):
 
     @property
     def started(self) -> datetime: ...
+
+    @property
+    def reaper(self) -> Reaper: ...
+
+    @property
+    def presets(self) -> Presets: ...
+
+    def keep(self, word: Word) -> None:
+        """Have something written down."""
 
     def live_calls(self) -> Sequence[Mapping[str, Any]]:
         """Running calls: {call, line, state, seconds}. None of them confidential."""
@@ -62,6 +74,9 @@ def handlers(state: ServerState) -> dict[str, Handler]:
         "reload": live.reload,
         **history.handlers(state),
         **playback.handlers(state),
+        **retention.handlers(state),
+        **private.handlers(state),
+        **monitoring.handlers(state),
     }
 
 
@@ -82,6 +97,7 @@ class Live:
             "regulation_status": config.regulation.regulation.status,
             "regulation_lacks": config.regulation.regulation.lacks(datetime.now(UTC).date()),
             "versions": config.versions._asdict(),
+            "overdue": await self._state.reaper.overdue(datetime.now(UTC)),
             "counts": dict(self._state.counts()),
         }
 

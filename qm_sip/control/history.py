@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from qm_sip.control.monitoring import session
 from qm_sip.control.permit import may_see_parties, speaker
 from qm_sip.control.requests import NotFound, count, word
 from qm_sip.control.telling import sentence
-from qm_sip.policy.facts import Tell
+from qm_sip.policy.facts import Role, Tell
 
 if TYPE_CHECKING:
     from qm_sip.control.handlers import ServerState
@@ -51,9 +52,9 @@ class History:
 
     async def explain(self, request: Row, peer: PeerCredentials) -> Row:
         """Everything decided about one call, in order."""
-        viewer = self._viewer(request, peer)
         call = word(request, "call")
         told = await asyncio.to_thread(self._state.catalog.explain, call)
+        viewer = self._viewer(request, peer, told)
         if told is None:
             raise NotFound(f"no call {call!r}: see `qm-sip calls`")
         return {
@@ -63,7 +64,9 @@ class History:
             "objections": [_pick(row, OBJECTION) for row in told["objections"]],
             "decisions": [_decision(row, told["call"]["started"], viewer) for row in told["decisions"]],
             "spans": [_span(row) for row in told["spans"]],
+            "sessions": [_session(row, viewer) for row in told["sessions"]],
             "recordings": [_recording(row) for row in told["recordings"]],
+            **({"private": _made_private(told["call"])} if viewer is Tell.AGENT else {}),
         }
 
     async def ledger(self, request: Row, peer: PeerCredentials) -> Row:
@@ -77,11 +80,17 @@ class History:
             "confidential": book["confidential"],
         }
 
-    def _viewer(self, request: Row, peer: PeerCredentials) -> Tell:
-        """In which capacity is asked: anybody who reaches the socket is the administrator."""
+    def _viewer(self, request: Row, peer: PeerCredentials, told: Row | None = None) -> Tell:
+        """In which capacity is asked: anybody who reaches the socket is the administrator; the agent of a call is its
+        agent.
+        """
         if not request.get("as"):
             return Tell.ADMIN
-        may_see_parties(self._state.config, speaker(self._state.config, request, peer))
+        person = speaker(self._state.config, request, peer)
+        agents = [row["person"] for row in told["parties"] if row["role"] == Role.AGENT] if told else []
+        if person in agents and person != self._state.config.regulation.regulation.officer:
+            return Tell.AGENT
+        may_see_parties(self._state.config, person)
         return Tell.OFFICER
 
 
@@ -137,14 +146,18 @@ def _party(row: Row, viewer: Tell) -> Row:
 
 
 def _told(row: Row) -> Row:
-    return _pick(row, TOLD) | {"seconds": round(row["ended"] - row["began"], 3)}
+    known = row["ended"] is not None and row["began"] is not None
+    return _pick(row, TOLD) | {"seconds": round(row["ended"] - row["began"], 3) if known else None}
 
 
-def _decision(row: Row, started: str, viewer: Tell) -> Row:
-    """A decision, and how many seconds after the call's start it was made."""
-    after = datetime.fromisoformat(str(row["at"])) - datetime.fromisoformat(str(started))
+def _decision(row: Row, started: str | None, viewer: Tell) -> Row:
+    """A decision, and how many seconds after the call's start it was made; None if that was forgotten."""
+    at = None
+    if row["at"] and started:
+        after = datetime.fromisoformat(row["at"]) - datetime.fromisoformat(started)
+        at = max(0.0, round(after.total_seconds(), 3))
     said = {"allowed": bool(row["allowed"]), "reasons": _sentences(row["reasons"], viewer)}
-    return {"at": max(0.0, round(after.total_seconds(), 3))} | _pick(row, DECISION) | said
+    return {"at": at} | _pick(row, DECISION) | said
 
 
 def _span(row: Row) -> Row:
@@ -153,8 +166,22 @@ def _span(row: Row) -> Row:
 
 
 def _recording(row: Row) -> Row:
-    days = {purpose: until[:10] for purpose, until in row["purposes"].items()}
-    return _pick(row, RECORDING) | {"gaps": json.loads(row["gaps"] or "[]"), "destroy_by": days}
+    days = {purpose: until[:10] for purpose, until in row["purposes"].items() if until}
+    gaps = json.loads(row["gaps"] or "[]")
+    return _pick(row, RECORDING) | {"gaps": gaps, "destroy_by": days, "ended": row["ended"]}
+
+
+def _session(row: Row, viewer: Tell) -> Row:
+    """Somebody listened, or asked to: as what, for what, how long. Who, for the officer."""
+    return session(row) | ({"monitor": row["monitor"]} if viewer is Tell.OFFICER else {})
+
+
+def _made_private(call: Row) -> Row | None:
+    """For the agent alone: since when, in seconds, and which way his voice went."""
+    if call["private_since_ms"] is None:
+        return None
+    back, path = (call["private_cut_ms"] or 0) / 1000, call["private_path"] or "here"
+    return {"since": call["private_since_ms"] / 1000, "cut_back": back, "path": path}
 
 
 def _in_seconds(line: Row) -> Row:

@@ -24,8 +24,9 @@ def speaker(config: Config, request: dict[str, Any], peer: PeerCredentials) -> P
         raise BadRequest("this needs --as PERSON")
     if peer.uid in (0, os.geteuid()):
         return PersonId(person)
-    monitor = config.people.monitor.get(person)
-    if monitor is None or not monitor.unix_user or monitor.unix_user != _user_name(peer.uid):
+    known = (config.people.monitor.get(person), config.people.agent.get(person))
+    users = {one.unix_user for one in known if one is not None and one.unix_user}
+    if _user_name(peer.uid) not in users:
         raise Refused("not-you", f"the Unix user who asks is not {person} (people.toml: unix_user)")
     return PersonId(person)
 

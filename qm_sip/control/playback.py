@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from qm_sip.control.server import Handler, PeerCredentials
 
 Row = dict[str, Any]
-ACTIONS: dict[str, Action] = {"show": "play", "export": "export"}
+ACTIONS: dict[str, Action] = {"show": "play", "select": "play", "export": "export"}
 
 
 def handlers(state: ServerState) -> dict[str, Handler]:
@@ -47,7 +47,9 @@ class Recordings:
         return {"recordings": [_listed(recording) for recording in found]}
 
     async def recording(self, request: Row, peer: PeerCredentials) -> Row | Reply:
-        """One recording, for a person and a purpose: what is known of it, or the sealed file as well."""
+        """One recording, for a person and a purpose: what is known of it, or the sealed file as well; or it is picked
+        out to be evaluated (KSF15-0.7).
+        """
         person, purpose = speaker(self._state.config, request, peer), word(request, "purpose")
         action = word(request, "action")
         if action not in ACTIONS:
@@ -57,6 +59,12 @@ class Recordings:
         await self._permit(person, purpose, action, name, recording)
         if recording is None:
             raise NotFound(f"no recording {name!r}: see `qm-sip recordings list`")
+        if action == "select" and purpose not in recording.purposes:
+            raise BadRequest("a recording is selected for a purpose that it was made for")
+        if action == "select":
+            at = datetime.now(UTC)
+            await asyncio.wrap_future(self._state.catalog.select(name, purpose, at))
+            return {"recording": name, "purpose": purpose, "selected": True}
         if action == "show":
             return await asyncio.to_thread(self._shown, recording)
         return Reply(_opening(recording, purpose), self._file(recording))
@@ -81,7 +89,10 @@ class Recordings:
             await asyncio.wrap_future(log)
         if not answer.allowed:
             reason = answer.reason
-            raise Refused(reason.code, refusal(reason.code, reason.requirement))
+            text = refusal(reason.code, reason.requirement)
+            if recording is not None and recording.state is State.DESTROYED:
+                text = f"it was destroyed: {recording.facts['reason']} ({reason.requirement})"
+            raise Refused(reason.code, text)
 
     async def verify(self, request: Row, peer: PeerCredentials) -> Row:
         """Whether the sealed file is there and is the one that was sealed. Opens nothing."""
@@ -90,12 +101,21 @@ class Recordings:
         if recording is None:
             raise NotFound(f"no recording {name!r}: see `qm-sip recordings list`")
         problem = await asyncio.to_thread(self._problem, recording)
-        return {"recording": name, "state": recording.state, "ok": not problem, "problem": problem}
+        because = recording.facts["reason"]
+        return {
+            "recording": name,
+            "state": recording.state,
+            "ok": not problem,
+            "problem": problem,
+            "because": because,
+        }
 
     def _problem(self, recording: Recording) -> str:
         """What is wrong with a recording's file; empty if nothing is."""
+        if recording.state is State.DESTROYED:
+            return self._left_over(recording)
         if recording.state not in (State.SEALED, State.SEALED_JOURNAL):
-            return "" if recording.state in (State.DESTROYED, State.FAILED) else f"it is {recording.state}"
+            return "" if recording.state is State.FAILED else f"it is {recording.state}"
         try:
             digest = sha256_of(self._file(recording))
         except OSError as error:
@@ -104,9 +124,18 @@ class Recordings:
             return "the file is not the one that was sealed"
         return ""
 
-    def _file(self, recording: Recording) -> Path:
+    def _left_over(self, recording: Recording) -> str:
+        """Destroyed means: no wrapped key, and no file of it anywhere."""
+        if recording.wrapped or self._store().remains(recording.id):
+            return "it was destroyed, and something of it is still there"
+        return ""
+
+    def _store(self) -> Store:
         storage = self._state.config.server.storage
-        store = Store(storage.directory, storage.key_directory)
+        return Store(storage.directory, storage.key_directory)
+
+    def _file(self, recording: Recording) -> Path:
+        store = self._store()
         if recording.state is State.SEALED_JOURNAL:
             return store.sealed_journal(recording.id)
         if recording.state is State.SEALED and recording.file:
@@ -125,7 +154,7 @@ class Recordings:
         ]
         return _listed(recording) | {
             "agent": recording.person,
-            "started": recording.started.isoformat(),
+            "started": recording.started.isoformat() if recording.started else None,
             "cause": recording.facts["cause"],
             "regulation": recording.regulation,
             "announcement": list(recording.announcement),
@@ -158,7 +187,9 @@ def _listed(recording: Recording) -> Row:
         "state": recording.state,
         "class": recording.cls,
         "purposes": sorted(recording.purposes),
-        "destroy_by": {purpose: until.date().isoformat() for purpose, until in recording.purposes.items()},
+        "destroy_by": {
+            purpose: until.date().isoformat() for purpose, until in recording.purposes.items() if until
+        },
         "seconds": facts["frames"] / rate if rate else None,
         "bytes": facts["bytes"],
         "restricted": recording.restricted,

@@ -1,62 +1,31 @@
 """The catalog: what is known of every call and recording, in SQLite, with who-and-when sealed.
 
 Every change goes through one writer thread and is a Future that is done when the change is durable.
-Reading is done on a connection of its own and returns plain data. The tables are drawn in `schema.py`.
+Reading is done on a connection of its own and returns plain data. The tables are drawn in `schema.py`. What is
+forgotten, and how, is in `forgetting.py`; listening and private calls are in `sessions.py`.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from datetime import date, datetime
-from pathlib import Path
-from typing import Any, TypeVar
-
-from sqlite_utils import Database
+from typing import Any
 
 from qm_sip.call import spans as book
 from qm_sip.call.spans import Span
-from qm_sip.errors import BrokenInvariant, StartError
+from qm_sip.errors import BrokenInvariant
 from qm_sip.policy.facts import CallId, Decision, LineKind, Outcome, PersonId, Purpose, Reason, Told
+from qm_sip.recorder.forgetting import Forgetting, advance, ended_purposes, gone
 from qm_sip.recorder.jobs import RenderResult
-from qm_sip.recorder.reading import Reading
 from qm_sip.recorder.rows import UNFINISHED, CallRow, Objection, PartyRow, RecordingRow, State
-from qm_sip.recorder.rowseal import RowSeal
-from qm_sip.recorder.schema import migrations
-from qm_sip.recorder.writer import Writer, connect
-
-T = TypeVar("T")
-Connection = sqlite3.Connection
+from qm_sip.recorder.sessions import Sessions
+from qm_sip.recorder.sql import Connection, insert, names, one, run, run_insert, update
 
 
-class Catalog(Reading):
+class Catalog(Forgetting, Sessions):
     """Open with the path of the database and the host key. `readonly` is for a command beside a server."""
-
-    def __init__(self, path: Path, key: bytes, *, readonly: bool = False) -> None:
-        self._seal = RowSeal(key)
-        self._writer: Writer | None = None
-        try:
-            if not readonly:
-                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                _migrate(path)
-                self._writer = Writer(path)
-            super().__init__(path, self._seal)
-        except (sqlite3.Error, OSError) as error:
-            raise StartError(f"cannot open the catalog {path}: {error}") from None
-
-    def submit(self, change: Callable[[Connection], T]) -> Future[T]:
-        """Queue a change; the Future is done when it is durable."""
-        if self._writer is None:
-            raise BrokenInvariant("a catalog opened for reading was asked to write")
-        return self._writer.submit(change)
-
-    def close(self) -> None:
-        """Write what is queued, then close."""
-        if self._writer is not None:
-            self._writer.close()
-        super().close()
 
     # ------------------------------------------------------------------ calls
 
@@ -89,7 +58,7 @@ class Catalog(Reading):
             "session_id": facts.session_id,
             "linkedid": facts.linkedid,
         }
-        _insert(
+        insert(
             db,
             "calls",
             {
@@ -135,7 +104,7 @@ class Catalog(Reading):
             "confidential_scope": row.confidential_scope,
             "sealed": self._seal.seal("parties", f"{call}/{party.id}", who_and_when),
         }
-        _insert(db, "parties", columns, replace=True)
+        insert(db, "parties", columns, replace=True)
 
     def add_told(self, call: CallId, party: str, told: Told, receipts: Sequence[Any] = ()) -> Future[None]:
         """Enter what a party has been told; `receipts` are the RTCP receiver reports of that time."""
@@ -153,8 +122,8 @@ class Catalog(Reading):
         columns = {
             "call": call,
             "party": party,
-            "uses": _names(told.uses),
-            "purposes": _names(told.purposes),
+            "uses": names(told.uses),
+            "purposes": names(told.purposes),
             "language": told.language,
             "how": told.how,
             "prompt": told.prompt,
@@ -162,19 +131,29 @@ class Catalog(Reading):
             "packets": told.packets,
             "sealed": self._seal.seal("told", call, when),
         }
-        _insert(db, "told", columns)
+        insert(db, "told", columns)
 
     def add_objection(self, call: CallId, objection: Objection) -> Future[None]:
         """Enter that a party objects to one use."""
         sealed = self._seal.seal("objections", call, {"since": objection.since, "undone": None})
         columns = {"party": objection.party, "use": objection.use, "how": objection.how}
         row = {"call": call, **columns, "undone": 0, "sealed": sealed}
-        return self.submit(lambda db: _run_insert(db, "objections", row))
+        return self.submit(lambda db: run_insert(db, "objections", row))
 
-    def set_private(self, call: CallId, since_ms: int, cut_ms: int) -> Future[None]:
-        """Enter that the agent made the call private: since when, and how far that reached back."""
-        columns = {"private_since_ms": since_ms, "private_cut_ms": cut_ms}
-        return self.submit(lambda db: _update(db, "calls", call, columns))
+    def note_private(
+        self, call: CallId, since_ms: int, cut_ms: int, path: str | None = None, direct_ms: int | None = None
+    ) -> Future[None]:
+        """Enter that the agent made the call private: since when, how far that reached back, where its media went.
+        Only the path and its time may be told anew.
+        """
+        columns = {"private_path": path, "private_direct_ms": direct_ms}
+        first = {"private_since_ms": since_ms, "private_cut_ms": cut_ms}
+
+        def change(db: Connection) -> None:
+            known = one(db, "select private_since_ms is not null from calls where id = ?", call)
+            update(db, "calls", call, columns if known else columns | first)
+
+        return self.submit(change)
 
     def record_decision(
         self, call: CallId, decision: Decision, at: datetime, about: str = "recording"
@@ -188,12 +167,12 @@ class Catalog(Reading):
             "class": decision.cls,
             "cause": decision.cause,
             "plan": decision.plan,
-            "purposes": _names(purpose.name for purpose in decision.purposes),
+            "purposes": names(purpose.name for purpose in decision.purposes),
             "sealed": self._seal.seal("decisions", call, {"at": at}),
         }
 
         def change(db: Connection) -> int:
-            number = _insert(db, "decisions", row)
+            number = insert(db, "decisions", row)
             _insert_reasons(db, call, number, decision.reasons)
             return number
 
@@ -203,7 +182,7 @@ class Catalog(Reading):
         """Enter the spans so far: what a crash would otherwise take. `finish_call` replaces them, for good."""
 
         def change(db: Connection) -> None:
-            if _one(db, "select state from calls where id = ?", call) == "open":
+            if one(db, "select state from calls where id = ?", call) == "open":
                 _replace_spans(db, call, spans)
 
         return self.submit(change)
@@ -223,7 +202,7 @@ class Catalog(Reading):
                 raise BrokenInvariant("a call that is not open was ended")
             facts = {**self._seal.open("calls", call, found[1]), "ended": ended}
             columns = {"state": "ended", "outcome": outcome, "length_ms": spans[-1].to_ms}
-            _update(db, "calls", call, {**columns, "sealed": self._seal.seal("calls", call, facts)})
+            update(db, "calls", call, {**columns, "sealed": self._seal.seal("calls", call, facts)})
             _replace_spans(db, call, spans)
             _insert_reasons(db, call, None, given)
             return outcome
@@ -242,9 +221,19 @@ class Catalog(Reading):
 
         def change(db: Connection) -> None:
             owned = "recording in (select id from recordings where call = ?)"
-            for table in ("wrapped_keys", "purposes", "uses"):
+            for table in ("wrapped_keys", "purposes", "holds", "certificates", "uses"):
                 db.execute(f"delete from {table} where {owned}", [call])
-            for table in ("recordings", "reasons", "decisions", "spans", "objections", "told", "parties"):
+            db.execute("delete from uses where recording = ?", [call])
+            for table in (
+                "sessions",
+                "recordings",
+                "reasons",
+                "decisions",
+                "spans",
+                "objections",
+                "told",
+                "parties",
+            ):
                 db.execute(f"delete from {table} where call = ?", [call])
             db.execute("delete from calls where id = ?", [call])
             _count_confidential(db, day)
@@ -279,7 +268,7 @@ class Catalog(Reading):
             raise BrokenInvariant("a recording without recipients for each of its purposes was opened (I6)")
 
         def change(db: Connection) -> None:
-            _insert(db, "recordings", columns)
+            insert(db, "recordings", columns)
             for purpose in row.decision.purposes:
                 self._insert_purpose(db, row.id, purpose, row.recipients[purpose.name])
 
@@ -301,16 +290,17 @@ class Catalog(Reading):
             "recipients": json.dumps(list(to)),
             "sealed": self._seal.seal("purposes", f"{recording}/{purpose.name}", clocks),
         }
-        _insert(db, "purposes", columns)
+        insert(db, "purposes", columns)
 
     def close_recording(self, recording: str, ended: datetime | None, reason: str) -> Future[None]:
-        """The journal is whole and waits to be rendered."""
+        """The journal is whole and waits to be rendered. One that was destroyed meanwhile stays destroyed."""
 
         def change(db: Connection) -> None:
-            sealed = _one(db, "select sealed from recordings where id = ?", recording)
+            sealed = one(db, "select sealed from recordings where id = ?", recording)
             facts = {**self._seal.open("recordings", recording, sealed), "ended": ended}
             columns = {"ended_by": reason, "sealed": self._seal.seal("recordings", recording, facts)}
-            _advance(db, recording, State.CLOSED, {State.OPEN}, columns)
+            if not gone(db, recording):
+                advance(db, recording, State.CLOSED, {State.OPEN}, columns)
 
         return self.submit(change)
 
@@ -329,9 +319,12 @@ class Catalog(Reading):
         }
 
         def change(db: Connection) -> None:
-            _advance(db, result.recording, State.SEALED, set(UNFINISHED), columns)
+            advance(db, result.recording, State.SEALED, set(UNFINISHED), columns)
+            ended = ended_purposes(db, result.recording)
             for purpose, wrapped in result.wrapped.items():
-                _insert(
+                if purpose in ended:
+                    continue
+                insert(
                     db,
                     "wrapped_keys",
                     {"recording": result.recording, "purpose": purpose, "wrapped": wrapped},
@@ -342,7 +335,7 @@ class Catalog(Reading):
     def tried(self, recording: str) -> Future[None]:
         """Count a try to render."""
         return self.submit(
-            lambda db: _run(db, "update recordings set tries = tries + 1 where id = ?", recording)
+            lambda db: run(db, "update recordings set tries = tries + 1 where id = ?", recording)
         )
 
     def sealed_journal(self, recording: str) -> Future[None]:
@@ -357,17 +350,12 @@ class Catalog(Reading):
         """Renderers failed on it; the journal is set aside for its recipients."""
         return self._end(recording, State.QUARANTINED, reason, set(UNFINISHED))
 
-    def destroyed(self, recording: str, reason: str) -> Future[None]:
-        """Destroyed: whatever its state was, its wrapped keys go with it."""
-
+    def _end(self, recording: str, state: State, reason: str, before: set[State]) -> Future[None]:
         def change(db: Connection) -> None:
-            _advance(db, recording, State.DESTROYED, set(State), {"reason": reason})
-            _run(db, "delete from wrapped_keys where recording = ?", recording)
+            if not gone(db, recording):
+                advance(db, recording, state, before, {"reason": reason})
 
         return self.submit(change)
-
-    def _end(self, recording: str, state: State, reason: str, before: set[State]) -> Future[None]:
-        return self.submit(lambda db: _advance(db, recording, state, before, {"reason": reason}))
 
     # --------------------------------------------------------------------- uses
 
@@ -390,58 +378,7 @@ class Catalog(Reading):
             "reasons": json.dumps([reason.code for reason in reasons]),
             "sealed": self._seal.seal("uses", recording, {"person": person, "at": at}),
         }
-        return self.submit(lambda db: _run_insert(db, "uses", row))
-
-
-def _migrate(path: Path) -> None:
-    connection = connect(path)
-    try:
-        migrations.apply(Database(connection))
-    finally:
-        connection.close()
-    path.chmod(0o600)
-
-
-def _names(values: Iterable[str]) -> str:
-    return json.dumps(sorted(str(value) for value in values))
-
-
-def _insert(db: Connection, table: str, row: Mapping[str, Any], *, replace: bool = False) -> int:
-    names = ", ".join(f"[{name}]" for name in row)
-    marks = ", ".join("?" * len(row))
-    verb = "insert or replace" if replace else "insert"
-    done = db.execute(f"{verb} into [{table}] ({names}) values ({marks})", list(row.values()))
-    return int(done.lastrowid or 0)
-
-
-def _run_insert(db: Connection, table: str, row: Mapping[str, Any]) -> None:
-    _insert(db, table, row)
-
-
-def _update(db: Connection, table: str, row: str, columns: Mapping[str, Any]) -> None:
-    names = ", ".join(f"[{name}] = ?" for name in columns)
-    db.execute(f"update [{table}] set {names} where id = ?", [*columns.values(), row])
-
-
-def _run(db: Connection, sql: str, *values: Any) -> None:
-    db.execute(sql, values)
-
-
-def _one(db: Connection, sql: str, *values: Any) -> Any:
-    found = db.execute(sql, values).fetchone()
-    if found is None:
-        raise BrokenInvariant("the catalog was asked to change a row it does not have")
-    return found[0]
-
-
-def _advance(
-    db: Connection, recording: str, state: State, before: set[State], columns: Mapping[str, Any]
-) -> None:
-    """Move a recording to another state, from one it may come from."""
-    now = State(_one(db, "select state from recordings where id = ?", recording))
-    if now not in before:
-        raise BrokenInvariant(f"a recording that is {now} cannot become {state}")
-    _update(db, "recordings", recording, {"state": state, **columns})
+        return self.submit(lambda db: run_insert(db, "uses", row))
 
 
 def _replace_spans(db: Connection, call: str, spans: Sequence[Span]) -> None:
@@ -453,7 +390,7 @@ def _replace_spans(db: Connection, call: str, spans: Sequence[Span]) -> None:
 def _insert_reasons(db: Connection, call: str, decision: int | None, reasons: Sequence[Reason]) -> None:
     for reason in reasons:
         row = {"call": call, "decision": decision, "code": reason.code, "requirement": reason.requirement}
-        _insert(db, "reasons", {**row, "tell": _names(reason.tell)})
+        insert(db, "reasons", {**row, "tell": names(reason.tell)})
 
 
 def _count_confidential(db: Connection, day: date) -> None:

@@ -101,7 +101,7 @@ def _check_tags(tags: Sequence[tuple[str, str]], recording: Recording) -> Mappin
     found: dict[str, list[str]] = defaultdict(list)
     for name, value in tags:
         found[name].append(value)
-    until = [f"{name} {when.isoformat()}" for name, when in sorted(recording.purposes.items())]
+    until = [f"{name} {when.isoformat()}" for name, when in sorted(recording.purposes.items()) if when]
     return {
         "tag-recording": found["QM_RECORDING_ID"] == [recording.id],
         "tag-class": found["QM_CLASS"] == [recording.cls or "unknown"],

@@ -1,7 +1,8 @@
 """Where recordings lie, and how a file is written so that it is whole or not there.
 
     <directory>/journals/<id>.qmj     a running recording, or one that waits to be rendered
-    <directory>/journals/<id>.tomb    destroy it, before anything else
+    <directory>/journals/<id>.tomb    destroy it, before anything else; holds the reason, a code
+    <directory>/.reserve              room that is given up where a full disk would keep something from being destroyed
     <directory>/recordings/<id>.<try>.flac.age    rendered and sealed; the catalog names the one that counts
     <directory>/recordings/<id>.qmj   a journal whose key died with the power: it is the sealed recording
     <directory>/quarantine/<id>.qmj   three renderers failed on it; only its recipients can open it
@@ -23,9 +24,12 @@ from pathlib import Path
 from typing import IO
 
 from qm_sip.errors import StartError
+from qm_sip.recorder.journal import without_purpose
 
 PART = ".part"
 SEALED = ".flac.age"
+RESERVE = ".reserve"
+RESERVE_BYTES = 1 << 18  # a tomb, and what the catalog's log needs to say that something was destroyed
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -67,6 +71,7 @@ class Store:
         self.recordings = directory / "recordings"
         self.quarantine = directory / "quarantine"
         self.keys = key_directory
+        self._reserve = directory / RESERVE
         self._lock: IO[bytes] | None = None
 
     @property
@@ -103,6 +108,7 @@ class Store:
             except OSError as error:
                 remedy = "give the service a directory it may write to, on a disk with room"
                 raise StartError(f"cannot write to {folder}: {error.strerror}", remedy=remedy) from None
+        self.keep_reserve()
 
     def journal(self, recording: str) -> Path:
         return self.journals / f"{recording}.qmj"
@@ -115,6 +121,9 @@ class Store:
 
     def sealed_journal(self, recording: str) -> Path:
         return self.recordings / f"{recording}.qmj"
+
+    def set_aside_as(self, recording: str) -> Path:
+        return self.quarantine / f"{recording}.qmj"
 
     def sealed(self, name: str) -> Path:
         return self.recordings / name
@@ -135,12 +144,50 @@ class Store:
             p for p in self.recordings.iterdir() if p.name.split(".")[0] == recording and p.suffix != ".qmj"
         ]
 
+    def condemn(self, recording: str, reason: str) -> None:
+        """Put up a recording's tomb, durably: from now on it has to go, whatever happens. A full disk is no excuse."""
+        try:
+            write_synced(self.tomb(recording), reason.encode())
+        except OSError:
+            self.give_up_reserve()
+            write_synced(self.tomb(recording), reason.encode())
+
+    def epitaph(self, recording: str) -> str:
+        """The reason on a tomb."""
+        try:
+            reason = self.tomb(recording).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            reason = ""
+        return reason or "destroyed"
+
+    def keep_reserve(self) -> None:
+        """Set room aside, if there is any: what is to be destroyed is destroyed even when the disk is full."""
+        reserve = self._reserve
+        if reserve.exists():
+            return
+        try:
+            with os.fdopen(os.open(reserve, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+        except OSError:
+            reserve.unlink(missing_ok=True)
+
+    def give_up_reserve(self) -> None:
+        self._reserve.unlink(missing_ok=True)
+
+    def remains(self, recording: str) -> bool:
+        """Whether anything is left of a recording."""
+        places = (self.journal(recording), self.key(recording), self.sealed_journal(recording))
+        return any(p.exists() for p in (*places, self.set_aside_as(recording))) or bool(
+            self.attempts(recording)
+        )
+
     def destroy_key(self, recording: str) -> None:
         self.key(recording).unlink(missing_ok=True)
 
     def destroy_journal(self, recording: str) -> None:
         """Destroy a journal: its key first, for without it the rest is noise."""
         self.destroy_key(recording)
+        sync_directory(self.keys)
         self.journal(recording).unlink(missing_ok=True)
         sync_directory(self.journals)
 
@@ -152,25 +199,31 @@ class Store:
 
     def set_aside(self, recording: str) -> None:
         """Move a journal to quarantine. Its key dies: the host cannot open what it has put away (I6)."""
-        self.journal(recording).replace(self.quarantine / f"{recording}.qmj")
+        self.journal(recording).replace(self.set_aside_as(recording))
         sync_directory(self.quarantine)
         sync_directory(self.journals)
         self.destroy_key(recording)
 
     def erase(self, recording: str) -> None:
-        """Remove every file of a recording; its tomb last, so that a crash in between begins again."""
-        self.destroy_key(recording)
-        for path in [
-            *self.attempts(recording),
-            self.sealed_journal(recording),
-            self.quarantine / f"{recording}.qmj",
-        ]:
+        """Remove every file of a recording but its tomb, durably. The journal before what was made of it: a renderer
+        that is still at work finds it gone when it has written, and removes that itself.
+        """
+        self.destroy_journal(recording)
+        for path in [self.sealed_journal(recording), self.set_aside_as(recording), *self.attempts(recording)]:
             path.unlink(missing_ok=True)
         sync_directory(self.recordings)
         sync_directory(self.quarantine)
-        self.destroy_journal(recording)
+
+    def remove_tomb(self, recording: str) -> None:
+        """Last of all: a crash before this begins again."""
         self.tomb(recording).unlink(missing_ok=True)
         sync_directory(self.journals)
+
+    def unwrap(self, recording: str, purpose: str) -> None:
+        """Take one purpose's wrapped key out of the envelope of a journal that is the sealed recording."""
+        for path in (self.sealed_journal(recording), self.set_aside_as(recording)):
+            if path.exists():
+                write_synced(path, without_purpose(path.read_bytes(), purpose))
 
 
 def _locks(file: IO[bytes]) -> bool:

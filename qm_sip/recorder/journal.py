@@ -36,7 +36,8 @@ CHUNK_MOST = 1 << 26
 TAG_BYTES = 16
 
 PACKET, CODEC, CUT, GAP, END = 1, 2, 3, 4, 5
-GAP_STATES = {1: "hold", 2: "lease", 3: "paused", 4: "dropped-overrun"}
+GAP_STATES = {1: "hold", 2: "lease", 3: "paused", 4: "dropped-overrun", 5: "pause"}
+PRIVATE = "private"  # why anything is cut: the agent made the call private
 
 _CHUNK = struct.Struct("<IQ")
 _RECORD = struct.Struct("<BH")
@@ -94,7 +95,7 @@ class Packet(NamedTuple):
 class Gap:
     """A stretch of the recording in which nothing was kept, and why."""
 
-    state: str  # hold | lease | paused | dropped-overrun | cut
+    state: str  # hold | lease | paused | dropped-overrun | pause | private | unknown (a later program's)
     from_ns: int
     to_ns: int
 
@@ -148,6 +149,16 @@ def read_envelope(data: bytes) -> tuple[Envelope, int]:
     if len(data) < start + length:
         raise JournalEmpty("the file ends within the journal's envelope")
     return _envelope(data[start : start + length]), start + length
+
+
+def without_purpose(data: bytes, purpose: str) -> bytes:
+    """The same journal, which that purpose's recipients cannot open any more: their wrapped key is gone from it."""
+    _, place = read_envelope(data)
+    start = len(MAGIC) + 4
+    raw = _json_object(data[start:place], "envelope")
+    raw["wrapped"] = {name: key for name, key in raw.get("wrapped", {}).items() if name != purpose}
+    text = json.dumps(raw, separators=(",", ":")).encode()
+    return MAGIC + len(text).to_bytes(4, "little") + text + data[place:]
 
 
 def _envelope(text: bytes) -> Envelope:
@@ -283,7 +294,7 @@ def _read_rare(kind: int, body: bytes, found: _Found) -> bool:
     elif kind == CUT:
         if len(body) != _TWO_TIMES.size:
             return False
-        found.cuts.append(Gap("cut", *_TWO_TIMES.unpack(body)))
+        found.cuts.append(Gap(PRIVATE, *_TWO_TIMES.unpack(body)))
     elif kind == GAP:
         if len(body) != _GAP.size:
             return False

@@ -8,42 +8,60 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from qm_sip.call.words import (
+    ClearPreset,
     CloseRecording,
+    CloseSession,
+    CondemnRecording,
     CountConfidential,
+    DestroyFailed,
+    DestroyRecording,
     DropRecording,
     FinishRow,
     ForgetCall,
     KeeperEvent,
+    Listening,
     LoseRecording,
     NoteDecision,
+    NoteObjection,
     NoteParty,
+    NotePrivate,
+    NoteSession,
     NoteSpans,
     NoteTold,
     OpenRecording,
     OpenRow,
+    OpenSession,
+    RecordingDestroyed,
     RecordingFailed,
     RecordingOpened,
     RowFailed,
     RowOpened,
+    SessionFailed,
+    SessionOpened,
+    SetPreset,
     Word,
 )
 from qm_sip.config import Config
 from qm_sip.policy.facts import CallFacts, CallId, Digest, Party, Role, Version
 from qm_sip.recorder.backlog import Backlog, Change
 from qm_sip.recorder.catalog import Catalog
-from qm_sip.recorder.finish import Finisher
-from qm_sip.recorder.rows import CallRow, PartyRow, RecordingRow
+from qm_sip.recorder.finish import RETRY_FIRST, RETRY_MOST, Finisher
+from qm_sip.recorder.pool import StorageTrouble
+from qm_sip.recorder.rows import CallRow, Objection, PartyRow, PresetRow, RecordingRow, SessionRow
 from qm_sip.recorder.writer import is_storage_trouble
 
 log = logging.getLogger(__name__)
+
+NOTICE_AFTER = timedelta(days=1)  # until regulation.toml says it
 
 
 class CatalogKeeper:
@@ -64,6 +82,7 @@ class CatalogKeeper:
         self._wall, self._mono = datetime.now(UTC), time.monotonic()
         self._party: dict[CallId, CallFacts] = {}
         self._backlog = Backlog(self._loop)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def keep(self, word: Word) -> None:
         self._count(word)
@@ -90,8 +109,87 @@ class CatalogKeeper:
                 self._party.pop(word.call, None)
                 today = datetime.now(UTC).date()
                 self._watch(lambda: self._catalog.forget_confidential(word.call, today))
+            case NoteObjection():
+                self._note_objection(word)
+            case NotePrivate():
+                self._watch(
+                    lambda: self._catalog.note_private(
+                        word.call, word.since_ms, word.cut_ms, word.path, word.direct_ms
+                    )
+                )
+            case OpenSession() | NoteSession() | CloseSession() | SetPreset() | ClearPreset():
+                self._keep_listening(word)
             case _:
                 self._keep_recording(word)
+
+    def _note_objection(self, word: NoteObjection) -> None:
+        """One row for each use: recording and listening are two objections (WP-26)."""
+        since = self._at(word.at)
+        for use in sorted(word.uses):
+            objection = Objection(word.party, use, word.how, since)
+            self._watch(lambda objection=objection: self._catalog.add_objection(word.call, objection))  # type: ignore[misc]
+
+    def _keep_listening(
+        self, word: OpenSession | NoteSession | CloseSession | SetPreset | ClearPreset
+    ) -> None:
+        match word:
+            case OpenSession():
+                self._open_session(word.row)
+            case NoteSession():
+                self._note_session(word)
+            case CloseSession():
+                self._close_session(word)
+            case SetPreset():
+                row = PresetRow(word.person, word.device, word.mode, word.until)
+                self._watch(lambda: self._catalog.set_preset(row))
+            case ClearPreset():
+                self._watch(lambda: self._catalog.clear_preset(word.person, word.device))
+
+    def _open_session(self, asked: Listening) -> None:
+        """Nobody listens before it is on disk who does, to whom and why."""
+        row = SessionRow(
+            id=asked.session,
+            agent=asked.agent,
+            monitor=asked.monitor,
+            account=asked.account,
+            device=asked.device,
+            capacity=asked.capacity,
+            purpose=asked.purpose,
+            requested=self._at(asked.requested),
+            decided=self._at(asked.decided),
+            allowed=asked.allowed,
+            reasons=asked.reasons,
+            call=asked.call,
+            plan=asked.plan,
+            grant=asked.grant,
+        )
+        self._tell(
+            lambda: self._catalog.open_session(row),
+            SessionOpened(asked.session, asked.call),
+            lambda error: SessionFailed(asked.session, asked.call, type(error).__name__),
+        )
+
+    def _note_session(self, word: NoteSession) -> None:
+        times = {"notice_began": word.notice_began, "notice_ended": word.notice_ended, "first": word.first}
+        facts: dict[str, Any] = {name: self._at(time) for name, time in times.items() if time is not None}
+        if word.call is not None:
+            facts["call"] = word.call
+        self._watch(lambda: self._catalog.update_session(word.session, **facts))
+
+    def _close_session(self, word: CloseSession) -> None:
+        """Whoever was listened to is told so afterwards, within what regulation.toml says (FAQ-A.8)."""
+        closed = self._at(word.at)
+        last = None if word.last is None else self._at(word.last)
+        due = self._notice_after(closed) if last is not None else None
+        self._watch(
+            lambda: self._catalog.close_session(
+                word.session, closed, word.ended_by, last=last, heard_ms=word.heard_ms, notice_due=due
+            )
+        )
+
+    def _notice_after(self, closed: datetime) -> datetime:
+        notices = getattr(self._settings().regulation, "notices", None)
+        return notices.agent_after.after(closed) if notices is not None else closed + NOTICE_AFTER
 
     def _count(self, word: Word) -> None:
         """A failure is an outcome, a log line, and a number that an administrator can watch (I9).
@@ -116,6 +214,38 @@ class CatalogKeeper:
                 self._render(word.recording, None, word.reason)
             case DropRecording():
                 self._watch(lambda: self._catalog.failed(word.recording, word.reason))
+            case CondemnRecording():
+                self._spawn(self._condemn(word))
+            case DestroyRecording():
+                self._spawn(self._destroy(word))
+
+    async def _condemn(self, word: CondemnRecording) -> None:
+        try:
+            await self._finisher.condemn(word.recording, word.reason)
+        except OSError as error:
+            self._complain(error)
+
+    async def _destroy(self, word: DestroyRecording) -> None:
+        """Say so when it is done. If it cannot be done, say that, and try again until it is."""
+        delay, said = RETRY_FIRST, False
+        while True:
+            try:
+                await self._finisher.destroy(word.recording, word.reason)
+                break
+            except (OSError, sqlite3.Error, StorageTrouble) as error:
+                self._complain(error)
+                if not said:
+                    self._on_kept(DestroyFailed(word.call, word.recording, type(error).__name__))
+                said = True
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, RETRY_MOST)
+        self.counts["recordings_destroyed"] += 1
+        self._on_kept(RecordingDestroyed(word.call, word.recording))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # ---------------------------------------------------------------- rows
 
@@ -230,7 +360,10 @@ class CatalogKeeper:
         self._backlog.make(lambda: self._catalog.close_recording(recording, ended, reason), start)
 
     async def stop(self) -> None:
-        """Write what still waits, if there is room."""
+        """Write what still waits, if there is room. What is not destroyed yet has its tomb."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._backlog.stop()
 
     def _at(self, monotonic: float) -> datetime:

@@ -14,6 +14,7 @@ from sqlite_utils import Database
 
 from qm_sip.recorder.rows import UNFINISHED, Recording, State
 from qm_sip.recorder.rowseal import RowSeal
+from qm_sip.recorder.schema import SEALED
 
 Row = dict[str, Any]
 
@@ -36,10 +37,13 @@ class Reading:
             return [dict(row) for row in self._reader.query(sql, list(values))]
 
     def _opened(self, table: str, owner: str, rows: Sequence[Row]) -> Iterator[Row]:
-        """Rows with their sealed column opened in place. `owner` names the columns the seal is bound to."""
+        """Rows with their sealed column opened in place, its facts None where they were forgotten. `owner` names the
+        columns the seal is bound to.
+        """
         for row in rows:
             bound = "/".join(str(row[name]) for name in owner.split("/"))
-            yield row | self._rowseal.open(table, bound, row.pop("sealed"))
+            sealed = row.pop("sealed")
+            yield row | (self._rowseal.open(table, bound, sealed) if sealed else dict.fromkeys(SEALED[table]))
 
     def calls(self, limit: int = 100) -> list[Row]:
         """The latest calls, newest first."""
@@ -96,8 +100,8 @@ class Reading:
             cls=row["class"],
             party=row["party"],
             person=row["person"],
-            started=datetime.fromisoformat(row["started"]),
-            purposes={p["purpose"]: datetime.fromisoformat(p["destroy_by"]) for p in purposes},
+            started=_time(row["started"]),
+            purposes={p["purpose"]: _time(p["destroy_by"]) for p in purposes},
             recipients={p["purpose"]: json.loads(p["recipients"]) for p in purposes},
             wrapped={key["purpose"]: key["wrapped"] for key in keys},
             restricted=bool(row["restricted"]),
@@ -132,6 +136,7 @@ class Reading:
             "spans": self.spans(call),
             "outcome": found[0]["outcome"],
             "reasons": self._reasons(call, None),
+            "sessions": self.sessions_of(call),
             "recordings": [self._explained(recording) for recording in self.recordings_of(call)],
         }
 
@@ -156,8 +161,22 @@ class Reading:
     def _explained(self, recording: Recording) -> Row:
         hidden = {"announcement"}
         facts = {name: value for name, value in recording.facts.items() if name not in hidden}
-        purposes = {name: until.isoformat() for name, until in recording.purposes.items()}
-        return facts | {"announcement": recording.announcement, "purposes": purposes}
+        purposes = {name: until.isoformat() if until else None for name, until in recording.purposes.items()}
+        ended = self._rows("select purpose, rule from certificates where recording = ?", recording.id)
+        return facts | {
+            "announcement": recording.announcement,
+            "purposes": purposes,
+            "ended": {row["purpose"]: row["rule"] for row in ended},
+        }
+
+    def sessions_of(self, call: str) -> list[Row]:
+        """Who listened to a call, or asked to, in order."""
+        rows = self._rows("select * from sessions where call = ? order by rowid", call)
+        return [_parsed(row, "reasons") for row in self._opened("sessions", "id", rows)]
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _parsed(row: Row, *columns: str) -> Row:

@@ -12,7 +12,8 @@ its key is still there:
     quarantined          any     set aside
     none, failed else    any     nobody decided about it: set aside
 
-Last, rows whose journal is gone have failed, and calls that were open have ended with a span `failed`.
+Last, rows whose journal is gone have failed, calls that were open have ended with a span `failed`, and sessions that
+were open have ended too: an agent who was listened to is still owed his notice.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from qm_sip.call.spans import Span
 from qm_sip.policy.facts import CallId, Reason, SpanState
@@ -48,7 +49,7 @@ async def recover(catalog: Catalog, store: Store, finisher: Finisher, *, wait: b
     """Recover from whatever happened. Call it before the engine starts; rendering goes on behind it."""
     done = Recovered()
     for recording in list(store.found(".tomb")):
-        await finisher.destroy(recording)
+        await finisher.destroy(recording)  # for the reason that stands on it
         done.counts["destroyed"] += 1
     _remove_leftovers(catalog, store, done)
     written = {recording: store.journal(recording).stat().st_mtime for recording in store.found(".qmj")}
@@ -59,6 +60,9 @@ async def recover(catalog: Catalog, store: Store, finisher: Finisher, *, wait: b
     for call in catalog.open_calls():
         await _end_call(CallId(call), catalog, written)
         done.counts["calls-ended"] += 1
+    for session in catalog.open_sessions():
+        await _end_session(session, catalog)
+        done.counts["sessions-ended"] += 1
     if wait:
         await asyncio.gather(*done.rendering)
     log.info("recovered: %s", dict(done.counts))
@@ -76,6 +80,9 @@ def _remove_leftovers(catalog: Catalog, store: Store, done: Recovered) -> None:
         if stale or path.name.endswith(PART):
             path.unlink(missing_ok=True)
             done.counts["leftovers-removed"] += 1
+    for folder in (store.journals, store.quarantine):
+        for path in folder.glob(f"*{PART}"):
+            path.unlink(missing_ok=True)
     for key in sorted(store.keys.glob("*.key")):
         if not store.journal(key.stem).exists():
             key.unlink(missing_ok=True)
@@ -130,6 +137,14 @@ async def _end_call(call: CallId, catalog: Catalog, written: Mapping[str, float]
         known[-1] = replace(known[-1], to_ms=end)
     spans = [*known, Span(SpanState.FAILED, end, end, SERVER_DIED.code)]
     await asyncio.wrap_future(catalog.finish_call(call, None, spans, [SERVER_DIED]))
+
+
+async def _end_session(session: str, catalog: Catalog) -> None:
+    """A session of a dead run: nobody knows how long was listened, but if anybody heard anything the agent is told."""
+    known, now = catalog.session(session), datetime.now(UTC)
+    heard = known is not None and known.get("first") is not None
+    due = now + timedelta(days=1) if heard else None
+    await asyncio.wrap_future(catalog.close_session(session, now, SERVER_DIED.code, notice_due=due))
 
 
 def _last_written(call: CallId, catalog: Catalog, written: Mapping[str, float]) -> int:

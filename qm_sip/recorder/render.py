@@ -51,10 +51,12 @@ class Sealed:
 
 
 def render(journal: Journal) -> Rendered:
-    """Render a journal. Raises JournalEmpty if it spans no time at all."""
+    """Render a journal. Raises JournalEmpty if it spans no time at all, or all that was in it has been cut."""
     timeline = lay_out(journal)
     if timeline.length == 0:
         raise JournalEmpty("the journal holds no audio")
+    if journal.cut_packets and not journal.packets:
+        raise JournalEmpty("all that was kept has been cut")
     tags = tuple(tags_of(journal, timeline))
     data = flac.with_tags(encode(timeline), tags)
     return Rendered(

@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any, TextIO
 
-from qm_sip.recorder.files import write_synced
+from qm_sip.recorder.files import sync_directory, write_synced
 from qm_sip.recorder.jobs import RenderJob, RenderResult
 from qm_sip.recorder.journal import (
     Journal,
@@ -73,8 +73,17 @@ def do_job(job: RenderJob) -> RenderResult:
         raise JournalError("the journal is of another recording")
     rendered = render(journal)
     sealed = seal(rendered.flac, job.recipients)
-    write_synced(job.output, sealed.ciphertext)
+    _write(job, sealed)
     return _result(job, rendered, sealed, time.process_time() - began)
+
+
+def _write(job: RenderJob, sealed: Sealed) -> None:
+    """Write the sealed file, unless the recording was destroyed while we were at it: then nothing of it may be left."""
+    write_synced(job.output, sealed.ciphertext)
+    if not job.journal.exists():
+        job.output.unlink(missing_ok=True)
+        sync_directory(job.output.parent)
+        raise JournalMissing("the journal went while it was being rendered")
 
 
 def _open(job: RenderJob) -> Journal:

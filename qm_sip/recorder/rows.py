@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from qm_sip.policy.facts import CallFacts, CallId, Decision, Digest, Party, PersonId, Version
+from qm_sip.policy.facts import CallFacts, CallId, Decision, Digest, Party, PersonId, Reason, Version
 
 
 class State(StrEnum):
@@ -97,6 +97,36 @@ class Objection:
 
 
 @dataclass(frozen=True)
+class SessionRow:
+    """Somebody asked to listen in, and what was decided (people, section 3A: listener)."""
+
+    id: str
+    agent: PersonId | None
+    monitor: PersonId | None
+    account: str
+    device: str | None
+    capacity: str  # monitor | peer | client | trainer
+    purpose: str | None
+    requested: datetime
+    decided: datetime
+    allowed: bool
+    reasons: Sequence[Reason]
+    call: CallId | None = None
+    plan: str | None = None
+    grant: str | None = None
+
+
+@dataclass(frozen=True)
+class PresetRow:
+    """The next call, or every call until then, is private: this person's, or where none is known this device's."""
+
+    person: PersonId | None
+    device: str | None
+    mode: str  # next-call | until-off
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Recording:
     """A recording as the catalog knows it, opened for reading."""
 
@@ -106,8 +136,8 @@ class Recording:
     cls: str | None
     party: str
     person: str | None
-    started: datetime
-    purposes: Mapping[str, datetime]  # purpose -> destroy-by
+    started: datetime | None  # None: it is gone, and so is who and when
+    purposes: Mapping[str, datetime | None]  # purpose -> destroy-by
     recipients: Mapping[str, Sequence[str]]
     wrapped: Mapping[str, str]
     restricted: bool

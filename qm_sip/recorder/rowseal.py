@@ -1,10 +1,14 @@
 """Sealing the who-and-when of a row: AEAD with the host key, bound to its table and primary key.
 
-A sealed value cannot be moved to another row, and the same facts never look the same twice.
+A sealed value cannot be moved to another row, and the same facts never look the same twice. What has to be found
+again, a person or an account, is also kept as a mark: the same facts always give the same one, and without the host
+key nobody can try names against it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
 from collections.abc import Mapping
@@ -27,6 +31,7 @@ class RowSealError(QmSipError):
 class RowSeal:
     def __init__(self, key: bytes) -> None:
         self._cipher = ChaCha20Poly1305(key)
+        self._marks = hmac.digest(key, b"qm_sip: marks", hashlib.sha256)
 
     def seal(self, table: str, row: str, facts: Mapping[str, Any]) -> bytes:
         """Encrypt the facts of one row."""
@@ -42,6 +47,10 @@ class RowSeal:
             raise RowSealError(f"a row of {table} cannot be opened with this host key") from None
         facts: dict[str, Any] = json.loads(plain)
         return facts
+
+    def mark(self, kind: str, value: str) -> str:
+        """What a person, device or account is found by."""
+        return hmac.digest(self._marks, f"{kind}\0{value}".encode(), hashlib.sha256).hex()
 
 
 def _plain(value: object) -> object:

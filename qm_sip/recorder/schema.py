@@ -9,9 +9,19 @@ columns hold:
     told         identity, began, ended, receipts
     objections   since, undone
     decisions    at
-    purposes     destroy_by, select_by, evaluate_by
+    purposes     destroy_by, select_by, evaluate_by, selected, evaluated
     recordings   person, started, kept_from, ended
     uses         person, at
+    holds        approver, agreed, since, until
+    certificates at
+    sessions     agent, monitor, account, device, requested, decided, notice_began, notice_ended, first, last,
+                 closed, notice_due, notice_sent
+    presets      person, device, until
+    locks        account, until
+    draws        seed, until it is revealed
+
+Of a call that was forgotten (`retention.py`) the sealed columns are empty. What must be found again by a person or an
+account has beside it a mark: HMAC under the host key (`rowseal.py`).
 
 A confidential call has no row anywhere: a count per day, and nothing else (I8).
 """
@@ -223,7 +233,7 @@ def uses_counts_and_ledger(db: Database) -> None:
         {
             "id": int,
             "recording": str,
-            "action": str,  # show | play | export | verify
+            "action": str,  # show | select | export; proof: then `recording` is the call of a private proof
             "purpose": str,
             "allowed": int,
             "reasons": str,
@@ -268,7 +278,104 @@ FIXED = {
     "decisions": ["call", "about", "use", "allowed", "class", "cause", "plan", "purposes", "sealed"],
 }
 
+# The facts of each sealed column, and so what is left of a row that was forgotten: nothing.
+SEALED = {
+    "calls": (
+        "started",
+        "ended",
+        "zone",
+        "line",
+        "controller",
+        "client",
+        "campaign",
+        "queue",
+        "session_id",
+        "linkedid",
+    ),
+    "parties": ("address", "person", "device", "manager", "mandated_by", "joined", "left"),
+    "told": ("identity", "began", "ended", "receipts"),
+    "objections": ("since", "undone"),
+    "decisions": ("at",),
+    "purposes": ("destroy_by", "select_by", "evaluate_by"),
+    "recordings": ("person", "started", "kept_from", "ended"),
+}
+
 NEVER_EDITED = """
 create trigger {table}_are_fixed before update of {columns} on {table}
 begin select raise(abort, 'fixed before the first sample (I3)'); end
 """
+
+ONLY_FORGOTTEN = """
+create trigger decisions_are_only_forgotten before update of sealed on decisions when length(new.sealed) > 0
+begin select raise(abort, 'fixed before the first sample (I3)'); end
+"""
+
+
+@migrations()
+def private_calls_and_holds(db: Database) -> None:
+    """How a private call's media went on, and recordings whose destruction somebody asked to put off."""
+    calls = db.table("calls")
+    calls.add_column("private_path", str)  # direct | blind-relay | null: it still came here
+    calls.add_column("private_direct_ms", int)  # since when no packet came here, on the call's axis
+    _table(
+        db,
+        "holds",
+        {"id": int, "recording": str, "reason": str, "ended": int, "sealed": bytes},
+        "id",
+        foreign_keys=[("recording", "recordings", "id")],
+    )
+    db.table("holds").create_index(["recording"])
+
+
+@migrations()
+def certificates_of_destruction(db: Database) -> None:
+    """What was destroyed, for which purpose, by which rule. It names nobody and outlives what it is about."""
+    _table(
+        db,
+        "certificates",
+        {"id": int, "recording": str, "purpose": str, "rule": str, "sealed": bytes},
+        "id",
+    )
+    db.table("certificates").create_index(["recording"])
+
+
+@migrations()
+def decisions_can_be_forgotten(db: Database) -> None:
+    """A decision is fixed, but when it was made goes with the rest of who and when."""
+    db.execute("drop trigger decisions_are_fixed")
+    fixed = [name for name in FIXED["decisions"] if name != "sealed"]
+    columns = ", ".join(f"[{name}]" for name in fixed)
+    db.execute(NEVER_EDITED.format(table="decisions", columns=columns))
+    db.execute(ONLY_FORGOTTEN)
+
+
+@migrations()
+def sessions_presets_locks_and_draws(db: Database) -> None:
+    """Who listened in, who set a call to private beforehand, wrong codes, and the seeds that samples are drawn by."""
+    _table(
+        db,
+        "sessions",
+        {
+            "id": str,
+            "call": str,  # null: refused, or it waits for the agent's next call
+            "agent_mark": str,
+            "monitor_mark": str,
+            "capacity": str,  # monitor | peer | client | trainer
+            "purpose": str,
+            "plan": str,
+            "grant": str,
+            "allowed": int,
+            "reasons": str,
+            "ended_by": str,
+            "heard_ms": int,
+            "notice": str,  # afterwards (FAQ-A.8): none | due | sent
+            "sealed": bytes,
+        },
+        "id",
+        foreign_keys=[("call", "calls", "id")],
+    )
+    for column in ("call", "agent_mark", "monitor_mark", "notice"):
+        db.table("sessions").create_index([column])
+    _table(db, "presets", {"mark": str, "mode": str, "sealed": bytes}, "mark")
+    _table(db, "locks", {"mark": str, "tries": int, "sealed": bytes}, "mark")
+    _table(db, "draws", {"day": str, "commitment": str, "seed": str, "sealed": bytes}, "day")

@@ -55,9 +55,8 @@ def test_every_command_is_documented_with_its_options(words: str) -> None:
 
 
 def test_no_command_is_documented_that_does_not_exist() -> None:
-    named = set(
-        re.findall(r"`qm-sip ([a-z]+(?: (?:list|show|export|verify|build|check|generate))?)", COMMANDS)
-    )
+    second = "list|show|select|export|verify|build|check|generate|due|run|on|status|proof|history|notices"
+    named = set(re.findall(rf"`qm-sip ([a-z]+(?: (?:{second}))?)", COMMANDS))
     assert named <= set(ALL)
 
 
@@ -80,10 +79,15 @@ def test_every_request_is_documented_with_what_it_answers(tmp_path: Path) -> Non
     asked: dict[str, dict[str, Any]] = {
         "explain": {"call": "c1"},
         "verify": {"recording": "r1"},
+        "private_status": {"as": "a1"},
+        "private_proof": {"call": "c1", "as": "a1"},
         "recording": {"recording": "r1", "as": "m1", "purpose": "coaching", "action": "show"},
     }
     with serving(state) as socket:
         for what in ("status", "calls", "explain", "ledger", "recordings", "verify", "taps", "lines"):
+            for name in names(call(socket, what, **asked.get(what, {})), what):
+                assert f"`{name}`" in rows[what][2], f"{what}: {name}"
+        for what in ("retention_due", "retention_run", "private_status", "private_proof", "monitor_notices"):
             for name in names(call(socket, what, **asked.get(what, {})), what):
                 assert f"`{name}`" in rows[what][2], f"{what}: {name}"
         for what in ("people", "prompts", "keys"):

@@ -18,6 +18,7 @@ import uvloop
 from qm_sip.announce.coverage import load_for
 from qm_sip.announce.prompts import PromptLibrary
 from qm_sip.call.spans import Span
+from qm_sip.call.words import Word
 from qm_sip.config import Config
 from qm_sip.control.handlers import handlers
 from qm_sip.control.server import ControlServer
@@ -44,8 +45,13 @@ from qm_sip.policy.facts import (
     Version,
 )
 from qm_sip.private import Private
+from qm_sip.privateline.presets import Presets
 from qm_sip.recorder.catalog import Catalog
+from qm_sip.recorder.files import Store
+from qm_sip.recorder.finish import Finisher
 from qm_sip.recorder.jobs import RenderResult
+from qm_sip.recorder.pool import RendererPool
+from qm_sip.recorder.reaper import Reaper
 from qm_sip.recorder.rows import CallRow, RecordingRow
 from tests.announce.site import RECIPIENT, load
 
@@ -67,6 +73,17 @@ class State:
     reloads: int = 0
     calls: list[Mapping[str, Any]] = field(default_factory=list)
     taps: list[Mapping[str, Any]] = field(default_factory=list)
+    presets: Presets = field(default_factory=Presets)
+    kept: list[Word] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.config.server.storage.directory, self.config.server.storage.key_directory)
+        self.store.prepare()
+        finisher = Finisher(self.catalog, self.store, RendererPool())
+        self.reaper = Reaper(self.catalog, self.store, finisher, lambda: self.config)
+
+    def keep(self, word: Word) -> None:
+        self.kept.append(word)
 
     def live_calls(self) -> Sequence[Mapping[str, Any]]:
         return self.calls

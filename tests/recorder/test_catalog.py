@@ -208,7 +208,7 @@ def test_a_recording_moves_only_the_way_recordings_move(catalog: Catalog) -> Non
     ):
         with pytest.raises(BrokenInvariant):
             backwards().result()
-    catalog.destroyed("rec-1", "asked").result()
+    catalog.destroyed("rec-1", "asked", STARTED).result()
     found = catalog.recording("rec-1")
     assert found is not None
     assert (found.state, found.wrapped) == (State.DESTROYED, {})

@@ -93,7 +93,7 @@ def test_a_cut_takes_what_lay_between() -> None:
     call.do(p.Cut("c", "t", end - 3000 * MS, end - 1000 * MS))
     call.speak(1000)
     journal = closed(call)
-    (cut,) = [gap for gap in journal.gaps if gap.state == "cut"]
+    (cut,) = [gap for gap in journal.gaps if gap.state == "private"]
     assert not [packet for packet in journal.packets if cut.from_ns <= packet.arrival_ns <= cut.to_ns]
     sound, begin = sound_of(render(journal).flac), cut.from_ns - journal.header.kept_from_ns
     first, last = round(begin * 8e-6) + 320, round((begin + cut.to_ns - cut.from_ns) * 8e-6) - 320

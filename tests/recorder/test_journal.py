@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qm_sip.recorder.journal import Gap, Journal, JournalEmpty, JournalError, read_envelope, read_journal
+from qm_sip.recorder.journal import (
+    Gap,
+    Journal,
+    JournalEmpty,
+    JournalError,
+    read_envelope,
+    read_journal,
+    without_purpose,
+)
 from tests.recorder.journal_writer import (
     KEPT_FROM,
     Writer,
@@ -116,7 +124,7 @@ def test_a_cut_is_obeyed_wherever_it_stands() -> None:
     journal = read(writer)
     assert [p.sequence for p in journal.packets] == [0, 1, 2, *range(7, 15)]
     assert journal.cut_packets == 4
-    assert journal.gaps == (Gap("cut", begin, until),)
+    assert journal.gaps == (Gap("private", begin, until),)
 
 
 def test_nothing_from_before_kept_from_is_used() -> None:
@@ -215,3 +223,37 @@ def test_whatever_the_bytes_are_nothing_but_a_journal_error_comes(data) -> None:
     del whole[data.draw(st.integers(0, len(whole))) :]
     with contextlib.suppress(JournalError):
         read_journal(bytes(whole), KEY)
+
+
+@pytest.mark.parametrize(("first", "last"), [(4, 5), (0, 9), (3, 14), (9, 10)])
+def test_a_cut_reaches_back_over_the_borders_of_chunks(first: int, last: int) -> None:
+    """It is written last, as when the agent presses his key, and takes what lies in chunks long sealed."""
+    begin, until = KEPT_FROM + first * 20_000_000, KEPT_FROM + last * 20_000_000
+    writer = small()
+    writer.chunks.insert(len(writer.chunks) - 1, cut(begin, until))
+    journal = read(writer)
+    assert [p.sequence for p in journal.packets] == [n for n in range(15) if not first <= n <= last]
+    assert journal.gaps == (Gap("private", begin, until),)
+
+
+def test_a_cut_from_before_the_beginning_leaves_nothing() -> None:
+    writer = small()
+    writer.chunks.insert(len(writer.chunks) - 1, cut(KEPT_FROM - 60 * SECOND, KEPT_FROM + 60 * SECOND))
+    journal = read(writer)
+    assert (journal.packets, journal.cut_packets) == ((), 15)
+    assert journal.gaps == (Gap("private", KEPT_FROM, journal.end_ns),)
+
+
+def test_a_gap_of_a_kind_that_is_not_known_is_a_gap() -> None:
+    writer = small()
+    writer.chunks.insert(1, gap(5, KEPT_FROM, KEPT_FROM + 1000) + gap(99, KEPT_FROM + 2000, KEPT_FROM + 3000))
+    journal = read(writer)
+    assert [g.state for g in journal.gaps] == ["pause", "unknown"]
+    assert len(journal.packets) == 15
+
+
+def test_one_purpose_taken_out_of_the_envelope_leaves_the_rest_as_it_was() -> None:
+    data = small(wrapped={"coaching": b"one", "complaint": b"two"}).to_bytes()
+    less = without_purpose(data, "coaching")
+    assert read_envelope(less)[0].wrapped == {"complaint": b"two"}
+    assert read_journal(less, KEY).packets == read_journal(data, KEY).packets

@@ -14,7 +14,7 @@ from qm_sip.recorder import flac
 from qm_sip.recorder.g711 import PCMA, TABLE
 from qm_sip.recorder.journal import JournalEmpty, JournalError, read_journal
 from qm_sip.recorder.render import Rendered, render, seal
-from tests.recorder.journal_writer import KEPT_FROM, Writer, alaw, end, gap, header, tone, two_tones
+from tests.recorder.journal_writer import KEPT_FROM, Writer, alaw, cut, end, gap, header, tone, two_tones
 
 
 def rendered(writer: Writer) -> Rendered:
@@ -121,3 +121,22 @@ def test_two_recordings_never_share_an_identity() -> None:
 def test_without_recipients_nothing_is_sealed(to: dict[str, list[str]]) -> None:
     with pytest.raises(JournalError):
         seal(b"x", to)
+
+
+def test_what_was_cut_is_silence_of_its_length_and_named_private() -> None:
+    begin = KEPT_FROM + 500_000_000
+    writer = two_tones(2.0)
+    writer.chunks.insert(len(writer.chunks) - 1, cut(begin, begin + 1_000_000_000))
+    made = rendered(writer)
+    sound = sound_of(made.flac)
+    assert not sound[4200:11800].any()  # but for the packet that began before it
+    assert sound[:3800].any()
+    assert sound[12400:].any()
+    assert ("QM_GAP", "private 0.500 1.500") in made.tags
+
+
+def test_a_recording_of_which_all_was_cut_is_one_in_which_nothing_was_kept() -> None:
+    writer = two_tones(2.0)
+    writer.chunks.insert(len(writer.chunks) - 1, cut(0, KEPT_FROM + 60_000_000_000))
+    with pytest.raises(JournalEmpty):
+        rendered(writer)

@@ -167,7 +167,7 @@ def test_hold_and_cut_are_silence_on_the_axis_and_listed() -> None:
     whole = decoded(octets).copy()
     whole[8000:16000] = 0
     whole[24000:28000] = 0
-    assert line.gaps == (("hold", 8000, 16000), ("cut", 24000, 27992))
+    assert line.gaps == (("hold", 8000, 16000), ("private", 24000, 27992))
     assert line.tracks[0].lost == 0
     assert np.array_equal(heard(line)[:, 0], whole)
 
