@@ -409,8 +409,10 @@ def advice(config: Config, today: date = MARCH) -> dict[str, str]:
 
 def test_advice_on_the_site(site: Path) -> None:
     found = advice(load(site, {}))
-    assert set(found) == {"agent.a3.notice"}
-    assert set(advice(load(site, {}), date(2026, 3, 1))) == {"agent.a3.notice", "agent.a4.notice"}
+    unplanned = {f"line.{name}.listen" for name in ("contracts", "complaints", "orders")}
+    assert set(found) == {"agent.a3.notice", *unplanned}
+    earlier = advice(load(site, {}), date(2026, 3, 1))
+    assert set(earlier) == {"agent.a3.notice", "agent.a4.notice", *unplanned}
 
 
 def test_advice_when_the_regulation_is_due_for_review(site: Path) -> None:
@@ -428,6 +430,19 @@ def test_advice_when_a_line_will_record_nothing(site: Path) -> None:
 def test_advice_when_a_scope_is_not_consented_to(site: Path) -> None:
     edit(site, LINES, 'match = { queues = ["sales"]', 'scope = "later"\nmatch = { queues = ["sales"]')
     assert "council has not consented" in advice(load(site, {}))["line.sales.scope"]
+
+
+def test_advice_when_nobody_can_listen(site: Path) -> None:
+    edit(site, REGULATION, "published = 2026-01-12", "")
+    assert "no plan" in advice(load(site, {}))["line.sales.listen"]
+
+
+def test_advice_on_whoever_may_listen_and_cannot(site: Path) -> None:
+    edit(site, PEOPLE, 'capacity = "trainer"', 'capacity = "trainer"\ncode_hash = ""')
+    edit(site, PEOPLE, 'agents = ["*"]', "agents = []")
+    found = advice(load(site, {}))
+    assert found["monitor.trainer.code_hash"] == "is empty: he cannot listen"
+    assert found["monitor.coach.agents"] == "is empty: he may listen to nobody"
 
 
 def test_advice_when_numbers_are_compared_as_written(site: Path) -> None:

@@ -105,8 +105,12 @@ def read_features(directory: Path) -> AsteriskFeatures:
     """Read features.conf of Asterisk's directory and what it includes; without one Asterisk has its defaults. Raises
     ConfigError if it cannot be read.
     """
+    if not directory.is_dir():
+        raise ConfigError(
+            "is not a directory", file=directory, remedy="Asterisk's is /etc/asterisk, as a rule"
+        )
     in_call, pickup, section = dict(FEATUREMAP), PICKUP, ""
-    for text in _lines(directory / "features.conf", 0):
+    for text in _lines(directory, "features.conf", 0):
         if found := _SECTION.match(text):
             section = found[1]
         elif setting := _SETTING.match(text):
@@ -120,30 +124,32 @@ def read_features(directory: Path) -> AsteriskFeatures:
     return AsteriskFeatures({name: code for name, code in in_call.items() if code}, pickup)
 
 
-def _lines(file: Path, depth: int) -> Iterator[str]:
-    try:
-        text = file.read_text(encoding="utf-8", errors="replace") if file.exists() or depth == 0 else ""
-    except FileNotFoundError:
-        return
-    except OSError as wrong:
-        raise ConfigError(f"cannot be read: {wrong.strerror}", file=file) from None
-    for line in text.splitlines():
-        line = line.split(";")[0].strip()
-        if (included := _INCLUDE.match(line)) and depth < _DEEPEST:
-            yield from _lines(file.parent / included[1].strip(), depth + 1)
-        elif line:
-            yield line
+def _lines(directory: Path, name: str, depth: int) -> Iterator[str]:
+    """Yield the lines of a file, and of those it includes, whose names count from Asterisk's directory."""
+    base = Path("/") if name.startswith("/") else directory
+    for file in sorted(base.glob(name.lstrip("/") or "none")):
+        try:
+            text = file.read_text(encoding="utf-8", errors="replace")
+        except OSError as wrong:
+            raise ConfigError(f"cannot be read: {wrong.strerror}", file=file) from None
+        for line in text.splitlines():
+            line = line.split(";")[0].strip()
+            if (included := _INCLUDE.match(line)) and depth < _DEEPEST:
+                yield from _lines(directory, included[1].strip(), depth + 1)
+            elif line:
+                yield line
 
 
 def with_asterisk(config: Config, theirs: AsteriskFeatures) -> Iterator[tuple[Loc, str, str]]:
-    """Yield where a code of ours clashes with Asterisk's: the setting, the problem, what to do."""
-    said: set[str] = set()
-    for one in (pressed for leg in legs(config.lines) for pressed in leg):
-        for name, code in theirs.in_call.items():
-            problem = f"Asterisk reads {code} as {name} (features.conf), so {one.code} may never reach qm_sip"
-            if clash(one.code, code) and len(one.code) > 1 and problem not in said:
-                said.add(problem)
-                yield one.loc, problem, f"include features_qm_sip.conf, or give {name} another code"
+    """Yield each code of Asterisk's that takes some of ours: one of the settings, the problem, what to do."""
+    ours = {pressed.code: pressed.loc for leg in legs(config.lines) for pressed in leg}
+    for name, code in theirs.in_call.items():
+        taken = sorted(one for one in ours if clash(one, code))
+        if taken:
+            problem = (
+                f"Asterisk reads {code} as {name} (features.conf): {', '.join(taken)} may never reach qm_sip"
+            )
+            yield ours[taken[0]], problem, f"include features_qm_sip.conf, or give {name} another code"
     for code, feature in config.index.features.items():
         if code == theirs.pickup:
             problem = f"the code for {feature.kind} is Asterisk's pickupexten ({code})"
