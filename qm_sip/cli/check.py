@@ -19,6 +19,7 @@ from qm_sip.announce.prompts import PromptLibrary
 from qm_sip.cli.options import ConfigDir, Json
 from qm_sip.cli.output import Status, emit_json, say
 from qm_sip.config import Config, clashes
+from qm_sip.config.checks import customers, uses_audio
 from qm_sip.errors import ConfigError
 
 MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs"}
@@ -107,7 +108,7 @@ def _codes(config: Config, asterisk: Path | None) -> Iterator[Finding]:
     """Codes that Asterisk would take before they reach us: errors where its directory was given, else advice from what
     it does unless told otherwise.
     """
-    if asterisk is None and not any(coverage.uses_of(line) for line in config.lines.line.values()):
+    if asterisk is None and not any(uses_audio(line) for _, line in customers(config)):
         return
     file = str(config.directory / "lines.toml")
     try:
