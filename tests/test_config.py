@@ -211,6 +211,7 @@ WRONG = [
     (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20:0"] #!', "peers.carrier.addresses[0]", "port"),
     (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.1:5060"] #!', "peers.carrier.addresses", "peers.asterisk"),
     (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20"]\nmay = ["fly"] #!', "peers.carrier.may[0]", "carry"),
+    (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20"]\nmay = ["carry", "listen"] #!', "peers.carrier.may", "not trusted"),
     (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20"]\nusername = "u"', "peers.carrier", "go together"),
     (SERVER, 'next_hop = "127.0.0.20:5060"', "", "routes[2].to", "has no next_hop"),
     (SERVER, 'from = "carrier"', 'from = "nobody" #!', "routes[1].from", "no peer 'nobody'"),
@@ -227,12 +228,25 @@ WRONG = [
     (LINES, 'ranges = ["1000-1099"]', 'ranges = ["1000"] #!', "internal.ranges", "two numbers"),
     (LINES, 'country = "31"', 'country = "NL" #!', "numbering.country", "pattern"),
     (LINES, 'languages = ["nl", "en"]', 'languages = ["Dutch"] #!', "customer.languages[0]", "not a language"),
-    (LINES, 'capture = "all"\nlisten', 'capture = "sample" #!\nlisten', "capture", "'sample' is not built yet"),
-    (LINES, 'capture = "all"\nlisten', 'capture = "evrything" #!\nlisten', "capture", "'none' or 'all'"),
+    (LINES, 'capture = "all"\nlisten', 'capture = "sample"\nlisten', "line.sales.sample", "is required"),
+    (LINES, 'capture = "all"\nlisten', 'capture = "sample"\nsample = 1.5 #!\nlisten', "sample", "less than or equal to 1"),
+    (LINES, 'capture = "all"\nlisten', 'capture = "trigger"\nlisten', "line.sales.trigger", "needs a trigger"),
+    (LINES, 'capture = "all"\nlisten', 'capture = "trigger"\ntrigger = [{ name = "a" }]\nlisten', "line.sales.trigger[0]", "every call"),
+    (LINES, 'capture = "all"\nlisten', 'capture = "trigger"\ntrigger = [{ name = "a", queues = ["b"] }, { name = "a", queues = ["c"] }]\nlisten', "line.sales.trigger[1].name", "another trigger"),
+    (LINES, 'capture = "all"\nlisten', 'capture = "trigger"\ntrigger = [{ name = "a", header = { name = "X-B", values = ["c"] } }]\nlisten', "line.sales.trigger[0].header.name", "carry_headers"),
+    (LINES, 'capture = "all"\nlisten', 'capture = "trigger"\ntrigger = [{ name = "a", caller = ["06"] }] #!\nlisten', "trigger[0].caller", "not a setting"),
+    (LINES, 'capture = "all"\nlisten', 'capture = "evrything" #!\nlisten', "capture", "'trigger' or 'all'"),
     (LINES, "listen = true", 'listen = "yes" #!', "listen", "true or false, not text"),
     (LINES, "listen = true", "hold = \"recorded\" #!", "hold", "only 'not-recorded' is built"),
     (LINES, "listen = true", "must_record = true #!", "must_record", "only False is built"),
-    (LINES, "listen = true", 'info_key = "8" #!', "info_key", "not built yet: more information"),
+    (LINES, "listen = true", 'info_key = "7" #!', "info_key", "only '8' is built"),
+    (LINES, "listen = true", 'objection_key = "8" #!', "objection_key", "two to eight keys"),
+    (LINES, "listen = true", 'objection_key = "*1" #!', "customer.objection_key", "begins like private.code"),
+    (LINES, "listen = true", 'objection_key = "*22" #!', "customer.objection_key", "begins like pause.code"),
+    (LINES, "listen = true", 'opt_out_key_in_call = "*8" #!', "customer.opt_out_key_in_call", "begins like customer.info_key_in_call"),
+    (LINES, "listen = true", 'opt_out_key_in_call = "99" #!', "customer.opt_out_key_in_call", "begins like customer.opt_out_key"),
+    (LINES, '[line.sales]\nkind', '[line.sales]\nobjection_key = "*11" #!\nkind', "line.sales.objection_key", "begins like private.code"),
+    (LINES, "listen = true", 'pause_resume_after = "2h"', "line.sales.pause_resume_after", "from 1 to 3600"),
     (LINES, "listen = true", 'prompt_max = "15" #!', "prompt_max", "not a length of time"),
     (LINES, "listen = true", "prompt_max = 15 #!", "prompt_max", "text in quotes, not a number"),
     (LINES, '[line.sales]\nkind = "customer-facing"', '[line.sales]\nkind = "special" #!', "line.sales.kind", "'private'"),
@@ -254,7 +268,17 @@ WRONG = [
     (LINES, 'scope = "customers"', 'scope = "elsewhere"', "scope", "no scope 'elsewhere'"),
     (LINES, 'scope = "customers"', 'scope = "later"', "line.service.scope", "process_improvement"),
     (LINES, 'purposes = ["complaint"]', 'opt_out = false #!\npurposes = ["complaint"]', "line.complaints.opt_out", "WP-26"),
-    (LINES, "[line.sales]", "[private] #!\n[line.sales]", "private", "not built yet"),
+    (LINES, "[line.sales]", '[private]\ncode = "*" #!\n[line.sales]', "private.code", "two to eight keys"),
+    (LINES, "[line.sales]", '[private]\nnext_call = "67" #!\n[line.sales]', "private.next_call", "nobody's number"),
+    (LINES, "[line.sales]", '[private]\nprefix = "*6" #!\n[line.sales]', "private.prefix", "for next-call begins like it"),
+    (LINES, "[line.sales]", '[private]\noff = "*67" #!\n[line.sales]', "private.off", "also the code for next-call"),
+    (LINES, "[line.sales]", '[private]\npreset_max = "2d" #!\n[line.sales]', "private.preset_max", "from 60 to 86400"),
+    (LINES, "[line.sales]", '[private]\npreset_max = "P1M" #!\n[line.sales]', "private.preset_max", "from 60 to 86400"),
+    (LINES, "[line.sales]", '[private]\nreturn_in_call = true #!\n[line.sales]', "private.return_in_call", "only False is built"),
+    (LINES, "[line.sales]", '[private]\non_duty_line = "allow" #!\n[line.sales]', "private.on_duty_line", "only 'refuse' is built"),
+    (LINES, "[line.sales]", '[pause]\ncode = "*1" #!\n[line.sales]', "pause.code", "begins like private.code"),
+    (LINES, "[line.sales]", '[monitoring]\ncode = "*69" #!\n[line.sales]', "monitoring.code", "also the code for off"),
+    (LINES, '[internal]\nextensions = ["1800"]', '[monitoring]\ncode = "*55" #!\n[internal]\nextensions = ["1800", "*55"]', "monitoring.code", "also a number"),
     (PEOPLE, 'extensions = ["1006"]', 'extensions = ["1001"] #!', "agent.a6.extensions", "agent a1"),
     (PEOPLE, 'extensions = ["1006"]', 'extensions = ["A"] #!', "agent.a6.extensions", "digits"),
     (PEOPLE, 'extensions = ["1006"]', 'extensions = ["1006"]\nreason = ""', "agent.a6.monitorable", "reason"),
@@ -263,7 +287,15 @@ WRONG = [
     (PEOPLE, 'extensions = ["1006"]', 'manager = "a6" #!', "agent.a6.manager", "own manager"),
     (PEOPLE, 'extensions = ["1006"]', 'notice = { given = "soon" } #!', "agent.a6.notice.given", "date such as"),
     (PEOPLE, 'expires = "P1M"', 'expires = "a month" #!', "monitor.m3.expires", "length of time"),
-    (PEOPLE, 'expires = "P1M"', "tries = 3 #!", "monitor.m3.tries", "not built yet: live listening"),
+    (PEOPLE, 'expires = "P1M"', "tries = 0 #!", "monitor.m3.tries", "greater than or equal to 1"),
+    (PEOPLE, 'expires = "P1M"', "whisper = true #!", "monitor.m3.whisper", "only False is built"),
+    (PEOPLE, 'expires = "P1M"', 'code_hash = "123456" #!', "monitor.m3.code_hash", "monitors code"),
+    (PEOPLE, 'expires = "P1M"', 'agents = ["a9"] #!', "monitor.m3.agents", "no agent 'a9'"),
+    (PEOPLE, 'expires = "P1M"', 'may = ["listen"]\nextensions = ["1010"]', "monitor.m3.modes", "needs the mode live"),
+    (PEOPLE, 'expires = "P1M"', 'may = ["listen"]\nmodes = ["live"]', "monitor.m3.extensions", "phone of his own"),
+    (PEOPLE, 'expires = "P1M"', 'capacity = "peer"\nmay = ["listen"]\nextensions = ["1010"]\nmodes = ["live"] #!', "monitor.m3.modes", "needs the mode peer"),
+    (PEOPLE, 'expires = "P1M"', 'capacity = "peer"\nmay = ["export"] #!', "monitor.m3.may", "no copy out"),
+    (PEOPLE, 'purposes = ["coaching", "process_improvement"]', 'purposes = ["coaching", "assessment"] #!\ncapacity = "peer"', "monitor.m2.purposes", "KSF15-0.9"),
     (PEOPLE, '["coaching"]\nsecrecy', '["coaching"]\ngranted_by = "m4" #!\nsecrecy', "monitor.m4.granted_by", "himself"),
     (PEOPLE, 'purposes = ["coaching"]\nmay', 'purposes = ["gossip"] #!\nmay', "monitor.m1.purposes", "gossip"),
     (REGULATION, 'status = "in-force"', 'status = "valid" #!', "regulation.status", "'draft', 'in-force' or 'suspended'"),
@@ -275,7 +307,7 @@ WRONG = [
     (REGULATION, 'ground = { agent = "b", customer = "f" }', 'ground = { agent = "b", customer = "b" } #!', "purposes.coaching.ground.customer", "must be f"),
     (REGULATION, 'ground = { agent = "b", customer = "f" }', 'ground = { agent = "b", customer = "z" } #!', "purposes.coaching.ground.customer", "'a'"),
     (REGULATION, 'ground = { agent = "b", customer = "f" }', "", "purposes.coaching.ground", "required"),
-    (REGULATION, 'modes = ["live", "later"]', 'modes = ["whisper"] #!', "purposes.coaching.modes[0]", "must be"),
+    (REGULATION, 'modes = ["live", "later", "together"', 'modes = ["whisper", "later", "together" #!\n', "purposes.coaching.modes[0]", "must be"),
     (REGULATION, '[purposes.process_improvement]\nmodes = ["later"]', '[purposes.process_improvement]\nmodes = ["live"] #!', "purposes.process_improvement.modes", "KSF15-1.2"),
     (REGULATION, 'protocol = "protocol 2026, consent of 2025-11-01"', "", "purposes.assessment.enabled", "protocol"),
     (REGULATION, "[purposes.complaint]", "[purposes.complaint]\nopt_out = false #!", "purposes.complaint.opt_out", "only legal_duty"),
@@ -284,7 +316,12 @@ WRONG = [
     (REGULATION, "[clocks]", '[clocks]\nquality_ceiling = "P3M" #!', "clocks.quality_ceiling", "longer than P2M"),
     (REGULATION, "[clocks]", '[clocks]\nquality_ceiling = "2 months" #!', "clocks.quality_ceiling", "P2M"),
     (REGULATION, "[clocks]", '[clocks]\nhold_max = "P3M" #!', "clocks.hold_max", "not built yet"),
-    (REGULATION, "[clocks]", "[plan.default] #!\n[clocks]", "plan", "not built yet: monitoring plans"),
+    (REGULATION, "[clocks]", '[plan.p]\npurposes = ["gossip"] #!\n[clocks]', "plan.p.purposes", "gossip"),
+    (REGULATION, "[clocks]", '[plan.p]\npurposes = ["coaching"]\nagents = ["a9"] #!\n[clocks]', "plan.p.agents", "no agent 'a9'"),
+    (REGULATION, "[clocks]", '[plan.p]\npurposes = ["coaching"]\npublished = 2026-01-05\n[clocks]', "plan.p.alternatives_considered", "KSF15-3.5a"),
+    (REGULATION, "[clocks]", '[plan.p]\npurposes = ["coaching"]\nsession_max = "P1M" #!\n[clocks]', "plan.p.session_max", "from 1 to 86400"),
+    (REGULATION, "[clocks]", '[plan.p]\npurposes = ["coaching"]\npeer_scores = true #!\n[clocks]', "plan.p.peer_scores", "only False is built"),
+    (REGULATION, "[clocks]", '[notices]\nagent_before_listening = "period" #!\n[clocks]', "notices.agent_before_listening", "only 'each' is built"),
     (REGULATION, 'notice_to_agents = { version = "3", days_before = 14 }', "notice_to_agents = 14 #!", "regulation.notice_to_agents", "a table, not a number"),
 ]  # fmt: skip
 
@@ -372,8 +409,10 @@ def advice(config: Config, today: date = MARCH) -> dict[str, str]:
 
 def test_advice_on_the_site(site: Path) -> None:
     found = advice(load(site, {}))
-    assert set(found) == {"agent.a3.notice"}
-    assert set(advice(load(site, {}), date(2026, 3, 1))) == {"agent.a3.notice", "agent.a4.notice"}
+    unplanned = {f"line.{name}.listen" for name in ("contracts", "complaints", "orders")}
+    assert set(found) == {"agent.a3.notice", *unplanned}
+    earlier = advice(load(site, {}), date(2026, 3, 1))
+    assert set(earlier) == {"agent.a3.notice", "agent.a4.notice", *unplanned}
 
 
 def test_advice_when_the_regulation_is_due_for_review(site: Path) -> None:
@@ -391,6 +430,19 @@ def test_advice_when_a_line_will_record_nothing(site: Path) -> None:
 def test_advice_when_a_scope_is_not_consented_to(site: Path) -> None:
     edit(site, LINES, 'match = { queues = ["sales"]', 'scope = "later"\nmatch = { queues = ["sales"]')
     assert "council has not consented" in advice(load(site, {}))["line.sales.scope"]
+
+
+def test_advice_when_nobody_can_listen(site: Path) -> None:
+    edit(site, REGULATION, "published = 2026-01-12", "")
+    assert "no plan" in advice(load(site, {}))["line.sales.listen"]
+
+
+def test_advice_on_whoever_may_listen_and_cannot(site: Path) -> None:
+    edit(site, PEOPLE, 'capacity = "trainer"', 'capacity = "trainer"\ncode_hash = ""')
+    edit(site, PEOPLE, 'agents = ["*"]', "agents = []")
+    found = advice(load(site, {}))
+    assert found["monitor.trainer.code_hash"] == "is empty: he cannot listen"
+    assert found["monitor.coach.agents"] == "is empty: he may listen to nobody"
 
 
 def test_advice_when_numbers_are_compared_as_written(site: Path) -> None:
@@ -442,6 +494,7 @@ def test_what_is_not_built_says_so(site: Path, file: str, place: tuple[str, ...]
         ("P1Y", datetime(2028, 2, 29, tzinfo=UTC), datetime(2029, 2, 28, tzinfo=UTC)),
         ("P1Y2M3W4DT5H6M7.5S", datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 3, 26, 5, 6, 7, 500000, tzinfo=UTC)),
         ("PT72H", datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 5, tzinfo=UTC)),
+        ("1d", datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC)),
         ("90s", datetime(2026, 3, 2, tzinfo=UTC), datetime(2026, 3, 2, 0, 1, 30, tzinfo=UTC)),
     ],
 )  # fmt: skip

@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import typer
 
 from qm_sip import config as settings
 from qm_sip.announce import coverage, prompts
 from qm_sip.announce.prompts import PromptLibrary
 from qm_sip.cli.options import ConfigDir, Json
 from qm_sip.cli.output import Status, emit_json, say
-from qm_sip.config import Config
+from qm_sip.config import Config, clashes
+from qm_sip.config.checks import customers, uses_audio
 from qm_sip.errors import ConfigError
 
 MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs"}
@@ -35,9 +38,17 @@ class Finding:
     line: int = 0
 
 
-def check(config: ConfigDir, as_json: Json = False) -> Status:
+Asterisk = Annotated[
+    Path | None,
+    typer.Option(
+        "--asterisk", help="Asterisk's configuration directory: its features.conf is checked as well."
+    ),
+]
+
+
+def check(config: ConfigDir, asterisk: Asterisk = None, as_json: Json = False) -> Status:
     """Check configuration, prompts, storage and tools without starting anything."""
-    findings = list(find(config))
+    findings = list(find(config, asterisk))
     errors = [finding for finding in findings if finding.level == "error"]
     if as_json:
         emit_json({"ok": not errors, "findings": [asdict(finding) for finding in findings]})
@@ -54,7 +65,7 @@ def _sentence(finding: Finding) -> str:
     return text + (f" ({finding.remedy})" if finding.remedy else "")
 
 
-def find(directory: Path) -> Iterator[Finding]:
+def find(directory: Path, asterisk: Path | None = None) -> Iterator[Finding]:
     """Everything that is wrong or worth saying about a configuration directory."""
     wrong = settings.load_all_errors(directory)
     yield from map(_error, wrong)
@@ -68,6 +79,7 @@ def find(directory: Path) -> Iterator[Finding]:
         yield _error(fault) if needed and coverage.is_about(fault, needed) else _advice_of(fault)
     yield from map(_error, coverage.check_lines(config, library))
     yield from _advice(config, library)
+    yield from _codes(config, asterisk)
     yield from _storage(config)
 
 
@@ -90,6 +102,29 @@ def _advice(config: Config, library: PromptLibrary) -> Iterator[Finding]:
         yield Finding("advice", problem, "name their numbers", str(config.directory / "lines.toml"))
     if not any(coverage.uses_of(line) for line in config.lines.line.values()):
         yield Finding("advice", "no line records or is heard", "that is how the shipped files are meant")
+
+
+def _codes(config: Config, asterisk: Path | None) -> Iterator[Finding]:
+    """Codes that Asterisk would take before they reach us: errors where its directory was given, else advice from what
+    it does unless told otherwise.
+    """
+    if asterisk is None and not any(uses_audio(line) for _, line in customers(config)):
+        return
+    file = str(config.directory / "lines.toml")
+    try:
+        theirs = clashes.read_features(asterisk) if asterisk else clashes.DEFAULTS
+    except ConfigError as fault:
+        yield _error(fault)
+        return
+    for loc, problem, remedy in clashes.with_asterisk(config, theirs):
+        if asterisk:
+            yield Finding("error", problem, remedy, file, ".".join(loc))
+        else:
+            remedy = "or say where Asterisk's files are: --asterisk /etc/asterisk"
+            yield Finding(
+                "advice", f"{problem}, unless features_qm_sip.conf is included", remedy, file, ".".join(loc)
+            )
+            return
 
 
 def _storage(config: Config) -> Iterator[Finding]:

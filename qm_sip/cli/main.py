@@ -10,9 +10,11 @@ from qm_sip.cli import (
     calls,
     check,
     demo,
+    draws,
     keys,
     lines,
     monitor,
+    monitors,
     private,
     prompts,
     recordings,
@@ -48,6 +50,8 @@ app.add_typer(recordings.app, name="recordings")
 app.add_typer(retention.app, name="retention")
 app.add_typer(private.app, name="private")
 app.add_typer(monitor.app, name="monitor")
+app.add_typer(monitors.app, name="monitors")
+app.command("draws")(draws.draws)
 app.command("taps")(server.taps)
 app.command("status")(server.status)
 app.command("reload")(server.reload)

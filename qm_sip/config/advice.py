@@ -18,7 +18,7 @@ def advise(config: Config, today: date) -> list[ConfigError]:
     """Return advice, shaped as an error that stops nothing."""
     return [
         ConfigError(problem, file=config.directory / file, key=key, remedy=remedy)
-        for one in (_review, _consent, _agents, _numbering)
+        for one in (_review, _consent, _agents, _listeners, _plans, _numbering)
         for file, key, problem, remedy in one(config, today)
     ]
 
@@ -69,6 +69,33 @@ def _give(version: str) -> str:
     if not version:
         return "regulation.toml: notice_to_agents names no version yet"
     return f'give it, then write version = "{version}" and the date given'
+
+
+def _listeners(config: Config, today: date) -> Advice:
+    """Those who may listen, and cannot."""
+    for name, monitor in config.people.monitor.items():
+        if "listen" not in monitor.may:
+            continue
+        if not monitor.code_hash:
+            yield PEOPLE, f"monitor.{name}.code_hash", "is empty: he cannot listen", "qm-sip monitors code"
+        if not monitor.agents:
+            yield (
+                PEOPLE,
+                f"monitor.{name}.agents",
+                "is empty: he may listen to nobody",
+                'ids of agents, or ["*"]',
+            )
+
+
+def _plans(config: Config, today: date) -> Advice:
+    """Lines that may be listened to, and no plan says so."""
+    planned = {
+        purpose for plan in config.regulation.plan.values() if plan.published for purpose in plan.purposes
+    }
+    for name, line in customers(config):
+        if line.listen and not planned & set(line.purposes):
+            problem = "nobody can listen: no plan for a purpose of the line was published"
+            yield LINES, f"line.{name}.listen", problem, "[plan.NAME] in regulation.toml"
 
 
 def _numbering(config: Config, today: date) -> Advice:

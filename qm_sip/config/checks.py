@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 
+from qm_sip.config.clashes import clashes
+from qm_sip.config.duration import Duration
 from qm_sip.config.lines import Customer, Line
+from qm_sip.config.people import Capacity, Monitor
 from qm_sip.config.recipient import is_recipient
 from qm_sip.policy.facts import LineKind, RecordingClass
 from qm_sip.policy.purposes import EVIDENCE, GROUNDS, KNOWN, MODES, NEVER_CAPTURED, QUALITY
@@ -68,6 +71,14 @@ def peers_are_distinct(config: Config, complain: Complain) -> None:
                 )
         if bool(peer.username) != (peer.password_file is not None):
             complain(SERVER, "username and password_file go together", ("peers", name))
+
+
+def only_trusted_peers_dial_codes(config: Config, complain: Complain) -> None:
+    """Whose phone it is, is what the peer says."""
+    for name, peer in config.server.peers.items():
+        if not peer.trusted and {"toggle", "listen"} & set(peer.may):
+            problem = "a peer that is not trusted cannot say whose phone it is: carry is all it may"
+            complain(SERVER, problem, ("peers", name, "may"))
 
 
 def load_test_stays_on_loopback(config: Config, complain: Complain) -> None:
@@ -158,6 +169,54 @@ def lines_say_who_and_why(config: Config, complain: Complain) -> None:
         for key in ("controller", "purposes", "prompt"):
             if not getattr(line, key):
                 complain(LINES, "is required where something is recorded or heard", ("line", name, key))
+
+
+def captures_are_whole(config: Config, complain: Complain) -> None:
+    """A sample has its share, a trigger its conditions."""
+    carried = {header.lower() for header in config.server.sip.carry_headers}
+    for name, line in customers(config):
+        loc: Loc = ("line", name)
+        if line.capture == "sample" and not line.sample:
+            complain(LINES, 'is required for capture = "sample"', (*loc, "sample"), "such as sample = 0.1")
+        if line.capture != "trigger":
+            continue
+        if not line.trigger:
+            complain(LINES, 'capture = "trigger" needs a trigger', (*loc, "trigger"))
+        names = [trigger.name for trigger in line.trigger]
+        for position, trigger in enumerate(line.trigger):
+            here: Loc = (*loc, "trigger", position)
+            if trigger.name in names[:position]:
+                complain(LINES, "has the name of another trigger", (*here, "name"))
+            if not trigger.model_fields_set - {"name"}:
+                complain(LINES, "names no condition: every call would meet it", here, 'or capture = "all"')
+            if trigger.header and trigger.header.name.lower() not in carried:
+                problem = f"{trigger.header.name} is not in sip.carry_headers"
+                complain(LINES, problem, (*here, "header", "name"))
+
+
+def codes_are_distinct(config: Config, complain: Complain) -> None:
+    for loc, problem in clashes(config.lines):
+        complain(LINES, problem, loc)
+
+
+def lengths_can_be_counted(config: Config, complain: Complain) -> None:
+    """What a clock runs for has a fixed length; what was agreed as the most is the most."""
+    lines, day = config.lines, 86400.0
+    _check_length(complain, LINES, lines.private.drop_before, ("private", "drop_before"), 0, 120)
+    _check_length(complain, LINES, lines.private.preset_max, ("private", "preset_max"), 60, day)
+    _check_length(complain, LINES, lines.monitoring.wait_max, ("monitoring", "wait_max"), 1, day)
+    _check_length(complain, LINES, lines.receipt.lasts, ("receipt", "lasts"), 1, day)
+    for name, line in customers(config):
+        _check_length(complain, LINES, line.pause_resume_after, ("line", name, "pause_resume_after"), 1, 3600)
+    for name, plan in config.regulation.plan.items():
+        _check_length(complain, REGULATION, plan.session_max, ("plan", name, "session_max"), 1, day)
+
+
+def _check_length(
+    complain: Complain, file: str, length: Duration, loc: Loc, least: float, most: float
+) -> None:
+    if length.months or not least <= length.seconds <= most:
+        complain(file, f"must be from {least:g} to {most:g} seconds long", loc)
 
 
 def purposes_fit_together(config: Config, complain: Complain) -> None:
@@ -253,6 +312,39 @@ def monitors_are_sound(config: Config, complain: Complain) -> None:
                 complain(PEOPLE, f"there is no purpose {purpose!r} in regulation.toml", (*loc, "purposes"))
         if monitor.granted_by == name:
             complain(PEOPLE, "nobody grants to himself (KSF15-3.3.2)", (*loc, "granted_by"))
+        for key, problem in _listening_faults(config, name, monitor):
+            complain(PEOPLE, problem, (*loc, key))
+
+
+def _listening_faults(config: Config, name: str, monitor: Monitor) -> Iterator[tuple[str, str]]:
+    for agent in monitor.agents:
+        if agent != "*" and agent not in config.people.agent:
+            yield "agents", f"there is no agent {agent!r}"
+    wanted = "peer" if monitor.capacity is Capacity.PEER else "live"
+    if "listen" in monitor.may and wanted not in monitor.modes:
+        yield "modes", f"a {monitor.capacity} who may listen needs the mode {wanted}"
+    if "listen" in monitor.may and not monitor.extensions:
+        yield "extensions", "whoever may listen needs a phone of his own (KSF15-3.3.1)"
+    if (monitor.capacity is Capacity.CLIENT) != bool(monitor.client):
+        yield "client", "a client names himself here, as lines do; nobody else does (KSF15-6.3b)"
+    if monitor.capacity is Capacity.PEER and set(monitor.purposes) - {"coaching"}:
+        yield "purposes", "a peer is there to coach, and for nothing else (KSF15-0.9)"
+    if monitor.capacity is Capacity.PEER and "export" in monitor.may:
+        yield "may", "a peer takes no copy out (KSF15-0.9)"
+
+
+def plans_are_sound(config: Config, complain: Complain) -> None:
+    for name, plan in config.regulation.plan.items():
+        loc: Loc = ("plan", name)
+        for purpose in plan.purposes:
+            if purpose not in config.regulation.purposes:
+                complain(REGULATION, f"there is no purpose {purpose!r}", (*loc, "purposes"))
+        for agent in plan.agents:
+            if agent != "*" and agent not in config.people.agent:
+                complain(REGULATION, f"there is no agent {agent!r} in people.toml", (*loc, "agents"))
+        if plan.published and not plan.alternatives_considered:
+            problem = "is required before a plan is published (KSF15-3.5a)"
+            complain(REGULATION, problem, (*loc, "alternatives_considered"))
 
 
 def purposes_keep_to_the_code(config: Config, complain: Complain) -> None:
@@ -321,6 +413,7 @@ CHECKS: tuple[Callable[[Config, Complain], None], ...] = (
     routes_lead_somewhere,
     routes_do_not_clash,
     peers_are_distinct,
+    only_trusted_peers_dial_codes,
     load_test_stays_on_loopback,
     keys_are_keys,
     purposes_keep_to_the_code,
@@ -329,7 +422,11 @@ CHECKS: tuple[Callable[[Config, Complain], None], ...] = (
     in_force_is_whole,
     agents_are_sound,
     monitors_are_sound,
+    plans_are_sound,
+    codes_are_distinct,
+    lengths_can_be_counted,
     lines_are_sound,
+    captures_are_whole,
     queue_headers_are_read,
     lines_say_who_and_why,
     purposes_fit_together,

@@ -25,8 +25,8 @@ DIR`. Every error names file, line and key, and what to do. An unknown key is an
 `qm-sip reload`) reads all four again; if anything is wrong with them, the settings in force stay.
 
 Lengths of time are ISO 8601 (`"P2M"`, `"P14D"`, `"PT72H"`; months follow the calendar) or a number with `ms`,
-`s`, `m` or `h` (`"10s"`). Dates are TOML dates (`2026-03-02`); `""` means none. Paths count from the file's
-directory. Numbers may hold spaces, dots and dashes; with `numbering.country` set, `0201234567`, `0031 20 123
+`s`, `m`, `h` or `d` (`"10s"`, `"1d"`). Dates are TOML dates (`2026-03-02`); `""` means none. Paths count from
+the file's directory. Numbers may hold spaces, dots and dashes; with `numbering.country` set, `0201234567`, `0031 20 123
 4567` and `+31201234567` are one number.
 
 *Only* marks a place kept: the value says what the program does today, and any other is refused as not built
@@ -146,7 +146,7 @@ def _shown(value: Any) -> str:
 
 
 def _bare(value: Any) -> str:
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return str(value)
     if isinstance(value, tuple):
         return f'"{":".join(map(str, value))}"'

@@ -1,5 +1,5 @@
-"""Lengths of time as written in the settings: ISO 8601 ("P2M", "PT72H") or a plain number with s, m or h
-("90s").
+"""Lengths of time as written in the settings: ISO 8601 ("P2M", "PT72H") or a plain number with s, m, h or d
+("90s", "1d").
 
 A duration with years or months depends on the calendar, so it has no fixed number of seconds: only
 `after(moment)` says what it means (ISO 8601-1:2019, 5.5.2.2).
@@ -20,8 +20,8 @@ _ISO = re.compile(
     r"(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?\Z",
     re.ASCII,
 )
-_PLAIN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)\Z", re.ASCII)
-_PLAIN_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PLAIN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)\Z", re.ASCII)
+_PLAIN_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST_MONTHS = 1200  # a hundred years: beyond that it is a slip of the hand
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from qm_sip.config.features import Feature, features
 from qm_sip.config.lines import Line, Lines, Match
 from qm_sip.config.numbers import NumberRange, NumberTable, is_number, normal
 from qm_sip.config.people import People
@@ -44,6 +45,8 @@ class Index:
     internal: NumberTable[bool] = field(default_factory=NumberTable)
     persons: dict[str, PersonId] = field(default_factory=dict)  # extension -> person
     confidential_persons: frozenset[PersonId] = frozenset()
+    monitors: dict[str, PersonId] = field(default_factory=dict)  # his own phone -> who may listen from it
+    features: dict[str, Feature] = field(default_factory=dict)  # what is dialled instead of a number
 
 
 def build_index(lines: Lines, people: People, complain: Complain) -> Index:
@@ -57,10 +60,12 @@ class _Builder:
 
     def build(self, people: People) -> Index:
         self._enter_people(people)
+        self._enter_monitors(people)
         self._enter_never()
         self._enter_internal()
         for name, line in self.lines.line.items():
             self._enter_line(name, line)
+        self._enter_features()
         return self.index
 
     # ------------------------------------------------------------------ reading numbers
@@ -95,6 +100,33 @@ class _Builder:
                 if agent.confidential:
                     self.index.never[LineKind.CONFIDENTIAL].add_number(number, "person")
         self.index.confidential_persons = frozenset(confidential)
+
+    def _enter_monitors(self, people: People) -> None:
+        for name, monitor in people.monitor.items():
+            person, loc = PersonId(name), ("monitor", name, "extensions")
+            for number in self._numbers(monitor.extensions, loc, PEOPLE):
+                owner = self.index.monitors.setdefault(number, person)
+                if owner != person:
+                    self.complain(PEOPLE, f"an extension also belongs to monitor {owner}", loc)
+                self.index.internal.add_number(number, True)
+
+    def _enter_features(self) -> None:
+        """Codes that are dialled: each means one thing, and none is anybody's number."""
+        for table, key, feature in features(self.lines):
+            loc: Loc = (table, key)
+            taken = self.index.features.setdefault(feature.code, feature)
+            if taken is not feature:
+                self.complain(LINES, f"is also the code for {taken.kind}", loc)
+            if feature.code.startswith(self.lines.private.prefix):
+                self.complain(LINES, f"the code for {feature.kind} begins like it", ("private", "prefix"))
+            if self._is_number(feature.code):
+                self.complain(LINES, "is also a number", loc)
+
+    def _is_number(self, code: str) -> bool:
+        index = self.index
+        of_lines = (direction.numbers.find(code) for direction in index.by_direction.values())
+        of_never = (table.find(code) for table in index.never.values())
+        return any(found is not None for found in (index.internal.find(code), *of_never, *of_lines))
 
     def _enter_never(self) -> None:
         never = self.lines.never

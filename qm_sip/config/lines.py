@@ -21,8 +21,8 @@ from qm_sip.config.base import (
 from qm_sip.config.duration import Duration
 from qm_sip.policy.facts import Direction, LineKind
 
-Announce = Literal["before-ring", "on-answer"]
-Capture = Literal["none", "all"]
+Announce = Literal["before-ring", "on-answer", "receipt"]
+Capture = Literal["none", "sample", "on-request", "trigger", "all"]
 
 
 def _language(tag: str) -> str:
@@ -32,6 +32,24 @@ def _language(tag: str) -> str:
 
 
 Language = Annotated[str, AfterValidator(_language)]
+
+
+def _keys(code: str) -> str:
+    if not 2 <= len(code) <= 8 or set(code) - set("0123456789*#"):
+        raise ValueError("must be two to eight keys: digits, * and #")
+    return code
+
+
+def _dialled(code: str) -> str:
+    if code[:1] not in ("*", "#"):
+        raise ValueError("must begin with * or #, so that it is nobody's number")
+    return _keys(code)
+
+
+KeyCode = Annotated[
+    str, AfterValidator(_keys)
+]  # in a call: one key alone would be a digit for somebody's menu
+DialledCode = Annotated[str, AfterValidator(_dialled)]
 
 
 class Default(Model):
@@ -93,11 +111,47 @@ class Never(Model):
     """Never: a confidential call that cannot go direct is handed back."""
 
 
+class HeaderIs(Model):
+    """A header of the call's INVITE."""
+
+    name: Filled
+    """One of the [sip] carry_headers; read from a trusted peer only. Unit: header name."""
+    values: Annotated[Names, Field(min_length=1)]
+    """It holds when the header has one of these values, as written."""
+
+
+class Trigger(Model):
+    """What makes one call of the line be recorded (capture = "trigger"). A closed list of conditions: all that are
+    named must hold; of the values of one, any.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
+    """What the recording will say was its cause. Unit: small letters, digits and dashes."""
+    direction: Annotated[Direction | None, Field(strict=False)] = None
+    """Calls of this direction. Empty: both."""
+    queues: Names = ()
+    """Calls of these queues. Unit: values of the header X-QM-Line."""
+    campaigns: Names = ()
+    """Calls of these campaigns. Unit: values of `campaign`."""
+    clients: Names = ()
+    """Calls on behalf of these clients. Unit: values of `client`."""
+    languages: tuple[Language, ...] = ()
+    """Calls that ask for one of these languages, by the header X-QM-Language."""
+    header: HeaderIs | None = None
+    """Calls with this header."""
+
+
 class Customer(Model):
     """What every customer-facing line inherits, and may say otherwise for itself."""
 
-    capture: Annotated[Capture, not_built("sample", "on-request", "trigger")] = "none"
-    """Which calls are recorded: none or all (KSF15-0.2)."""
+    capture: Capture = "none"
+    """Which calls are recorded: none; a fair sample; on-request, those the agent asks for; trigger, those that meet a
+    condition; all (KSF15-0.2). With all the prompt says "is recorded", otherwise "may be".
+    """
+    sample: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """The share of calls that a sample draws. Unit: from 0 to 1, such as 0.1. Required for capture = "sample"."""
+    trigger: tuple[Trigger, ...] = ()
+    """The conditions of capture = "trigger"; the first that holds is the cause."""
     listen: bool = False
     """Whether live listening may be asked for; the prompt must say so (KSF15-6.6a)."""
     scope: str = ""
@@ -116,8 +170,10 @@ class Customer(Model):
     """The prompt that tells it. Unit: id of a prompt."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("nl",)
     """Languages the prompt can be heard in; the first unless the header X-QM-Language names another."""
-    announce: Annotated[Announce, not_built("receipt", "already-informed")] = "before-ring"
-    """When the customer is told. A line behind a queue must say on-answer."""
+    announce: Annotated[Announce, not_built("already-informed")] = "before-ring"
+    """When the customer is told. A line behind a queue must say on-answer, or receipt: told while he waits; a call
+    without a valid receipt is told on-answer.
+    """
     announce_retry: Literal[0] = 0
     """A prompt that failed is not played again: the call goes on unrecorded."""
     prompt_max: DurationSetting = Duration.parse("15s")
@@ -125,7 +181,15 @@ class Customer(Model):
     opt_out: bool = True
     """Whether the customer can object. False only with a legal duty or contract evidence (WP-26)."""
     opt_out_key: Literal["9"] = "9"
-    """The key that is to object while the notice plays; no key is obeyed yet."""
+    """The customer's key to object while the notice plays; the prompts say 9."""
+    opt_out_key_in_call: KeyCode = "*9"
+    """The customer's keys to object later in the call (WP-26). Unit: keys, two at least."""
+    objection_key: KeyCode = "*8"
+    """The agent's keys to object for the customer who says so (WP-26, FAQ-B.12). Unit: keys, two at least."""
+    info_key: Literal["8"] = "8"
+    """The customer's key for more information while the notice plays (KSF15-6.6b); the prompts say 8."""
+    info_key_in_call: KeyCode = "*8"
+    """The customer's keys for it later in the call. Unit: keys, two at least."""
     hold: Literal["not-recorded"] = "not-recorded"
     """Whoever is on hold is not recorded (AP, August 2023)."""
     consult: Literal["not-recorded"] = "not-recorded"
@@ -134,6 +198,8 @@ class Customer(Model):
     """Ringing and menus are not recorded (KSF15-2.1d)."""
     keypresses: Literal["dropped"] = "dropped"
     """Key presses are never kept (KSF15-2.1d)."""
+    pause_resume_after: DurationSetting = Duration.parse("90s")
+    """A pause (a card number) ends by itself after this, spoken. Unit: time."""
     agent_unknown: Literal["not-recorded"] = "not-recorded"
     """Without knowing which person it is there is no quality recording (KSF15-3.2a)."""
     new_party: Literal["tell-again"] = "tell-again"
@@ -187,6 +253,65 @@ class Line(Customer):
     """Why a line is private or confidential."""
 
 
+class PrivateCalls(Model):
+    """How an agent makes a call private, before it or in it, at his own phone (KSF15-3.9)."""
+
+    code: KeyCode = "*1"
+    """Pressed in a call: from now on, and from `drop_before` earlier, nothing of it is kept or heard. Unit: keys."""
+    prefix: DialledCode = "*66"
+    """Dialled before a number: a private call to it. Unit: keys."""
+    next_call: DialledCode = "*67"
+    """Dialled: the next call is private. Unit: keys."""
+    until_off: DialledCode = "*68"
+    """Dialled: every call is private, until switched off or `preset_max` has passed. Unit: keys."""
+    off: DialledCode = "*69"
+    """Dialled: no longer. A call that is private stays so. Unit: keys."""
+    menu: DialledCode = "*57"
+    """Dialled: hear the proof of the last private call, and who may listen (KSF15-3.3.3). Unit: keys."""
+    drop_before: DurationSetting = Duration.parse("10s")
+    """What was said this long before the code is cut away too: privacy began before the finger did. Unit: time."""
+    preset_max: DurationSetting = Duration.parse("1d")
+    """How long what was set beforehand lasts at most. Unit: time."""
+    return_in_call: Literal[False] = False
+    """Never: private lasts until the call ends (KSF15-3.9)."""
+    cli_off: Literal[False] = False
+    """Never: only the agent's own phone ends what he set."""
+    on_duty_line: Literal["refuse"] = "refuse"
+    """Where the law requires a recording, private is refused aloud (KSF15-6.3a)."""
+
+
+class Pause(Model):
+    """How an agent pauses recording and listening, for a card number (EXT-3)."""
+
+    code: KeyCode = "*2"
+    """Pressed in a call: pause; pressed again: go on. Unit: keys."""
+
+
+class Request(Model):
+    """How an agent has a call recorded, on a line with capture = "on-request" (KSF15-0.2)."""
+
+    code: KeyCode = "*3"
+    """Pressed in a call: record it from now on. Unit: keys."""
+
+
+class Monitoring(Model):
+    """How a supervisor asks to listen."""
+
+    code: DialledCode = "*55"
+    """Dialled: the menu that asks for the extension, the purpose and his code. Unit: keys."""
+    wait_max: DurationSetting = Duration.parse("30m")
+    """How long he may wait for an idle agent's next call. Unit: time."""
+
+
+class ReceiptService(Model):
+    """The announcement a customer hears while he waits, before an agent is called (announce = "receipt")."""
+
+    user: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")] = "announce"
+    """What the dialplan dials for it. Unit: user part of the Request-URI."""
+    lasts: DurationSetting = Duration.parse("10m")
+    """How long a receipt is valid: the longest a customer waits in the queue. Unit: time."""
+
+
 class Failover(Model):
     """What happens when recording is not possible."""
 
@@ -202,5 +327,10 @@ class Lines(Model):
     internal: Internal = Internal()
     never: Never = Never()
     customer: Customer = Customer()
+    private: PrivateCalls = PrivateCalls()
+    pause: Pause = Pause()
+    request: Request = Request()
+    monitoring: Monitoring = Monitoring()
+    receipt: ReceiptService = ReceiptService()
     failover: Failover = Failover()
     line: Table[Line] = Field(default_factory=dict)

@@ -1,13 +1,32 @@
-"""`people.toml`: agents as persons, apart from their devices, and who may play recordings."""
+"""`people.toml`: agents as persons, apart from their devices, and who may listen or play recordings."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from qm_sip.config.base import DurationSetting, Model, Names, OptionalDate, Table
 from qm_sip.config.duration import Duration
+from qm_sip.policy.codes import is_hash
+
+MonitorMode = Literal["live", "later", "together", "side-by-side", "peer", "screen"]
+
+
+class Capacity(StrEnum):
+    """As what somebody listens or plays."""
+
+    MONITOR = "monitor"  # a coach or manager
+    PEER = "peer"  # a colleague (KSF15-0.9)
+    CLIENT = "client"  # the opdrachtgever (KSF15-6.4)
+    TRAINER = "trainer"  # on the job (KSF15-4.6)
+
+
+def _code_hash(text: str) -> str:
+    if text and not is_hash(text):
+        raise ValueError("is not what `qm-sip monitors code` prints")
+    return text
 
 
 class Notice(Model):
@@ -50,15 +69,38 @@ class MonitorDefaults(Model):
 
     expires: DurationSetting = Duration.parse("P6M")
     """How long a grant lasts (KSF15-3.3.2). Unit: time."""
+    code_length: Annotated[int, Field(ge=4, le=12)] = 6
+    """How long his code is. Unit: digits."""
+    tries: Annotated[int, Field(ge=1, le=10)] = 3
+    """After so many wrong codes the account is locked for a while (KSF15-3.3.1)."""
+    whisper: Literal[False] = False
+    """Never: nobody speaks to the agent unheard (KSF15-0.6)."""
+    join: Literal[False] = False
+    """Never: nobody can hear the listener (KSF15-0.6)."""
 
 
 class Monitor(MonitorDefaults):
-    """Somebody who may play recordings, for named purposes; `[monitor.default]` holds what all inherit."""
+    """Somebody who may listen live or play recordings, for named purposes; `[monitor.default]` holds what all
+    inherit.
+    """
+
+    capacity: Annotated[Capacity, Field(strict=False)] = Capacity.MONITOR
+    """As what: monitor (coach or manager), peer (a colleague: only to coach), client, trainer."""
+    client: str = ""
+    """For a client: whose calls he may hear, those on behalf of this `client` of a line (KSF15-6.3b)."""
+    extensions: Names = ()
+    """His own phones; he can listen from no other (KSF15-3.3.1)."""
+    agents: Names = ()
+    """To whose calls he may listen live. Unit: ids of agents; "*" for all. Empty: nobody's."""
+    modes: Annotated[tuple[MonitorMode, ...], Field(min_length=1)] = ("later",)
+    """In which modes he may monitor (KSF15-1.2): live (for a peer: peer) to listen, later to play."""
+    code_hash: Annotated[str, AfterValidator(_code_hash)] = ""
+    """What his personal code is known by; `qm-sip monitors code` prints the line. Empty: he cannot listen."""
 
     purposes: Names = ()
     """For which purposes. Unit: names of [purposes] tables."""
-    may: Annotated[tuple[Literal["play", "export"], ...], Field(min_length=1)] = ("play",)
-    """play: see and hear; export: take a copy out."""
+    may: Annotated[tuple[Literal["play", "export", "listen"], ...], Field(min_length=1)] = ("play",)
+    """play: see and hear what exists; export: take a copy out; listen: to running calls."""
     granted_by: str = ""
     """The manager who granted it; never himself (KSF15-3.3.2)."""
     granted: OptionalDate = None

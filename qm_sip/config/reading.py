@@ -152,24 +152,18 @@ def _not_one_of(source: Source, loc: Loc, expected: str, value: object) -> Confi
 NOT_BUILT: Mapping[str, Mapping[tuple[str, ...], str]] = MappingProxyType(
     {
         "lines.toml": {
-            ("private",): "private calls by feature code",
+            ("private", "report"): "reports",
             ("failover", "timeout"): "the time is set in Asterisk's dialplan",
-            ("customer", "pause_resume_after"): "pausing a recording",
-            ("customer", "opt_out_key_in_call"): "the customer's objection in mid-call",
-            ("customer", "objection_key"): "the customer's objection through the agent",
-            ("customer", "info_key"): "more information on a key",
         },
         "people.toml": {
-            ("monitor", "*", key): "live listening"
-            for key in ("code_length", "tries", "mfa", "whisper", "join")
+            ("monitor", "*", "mfa"): "a third factor beside his phone and his code",
         },
         "regulation.toml": {
-            ("plan",): "monitoring plans: numbers, samples and caps",
-            ("notices",): "notices to agents by this program",
+            ("notices", "client_listening"): "letting the agent switch that notice off",
+            ("notices", "client_notice_days"): "keeping time of it",
             ("reports",): "reports",
             ("breach",): "the register of breaches",
             ("regulation", "change_not_before"): "guarding the time between changes",
-            ("regulation", "strict_wp"): "time to improve between sessions",
             ("purposes", "*", "playback"): "a second approver at playback",
             ("purposes", "*", "recordings_max"): "fault tracing",
             ("purposes", "*", "snippet"): "fault tracing",
@@ -181,7 +175,6 @@ NOT_BUILT: Mapping[str, Mapping[tuple[str, ...], str]] = MappingProxyType(
                     "evaluate_within",
                     "after_evaluation",
                     "hold_max",
-                    "improvement_window",
                     "security_log",
                     "subject_request",
                     "breach_notice",
@@ -204,7 +197,16 @@ def _unknown(source: Source, model: type[Model], loc: Loc) -> ConfigError:
 
 
 def _is_name(loc: Loc, position: int) -> bool:
-    return position == 1 and loc[0] in ("purposes", "line", "agent", "monitor", "scopes", "peers", "keys")
+    return position == 1 and loc[0] in (
+        "purposes",
+        "line",
+        "agent",
+        "monitor",
+        "scopes",
+        "plan",
+        "peers",
+        "keys",
+    )
 
 
 def _suggest(model: type[Model], loc: Loc) -> str:

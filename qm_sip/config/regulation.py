@@ -66,6 +66,10 @@ class Regulation(Model):
     """The notice to agents."""
     review_by: DurationSetting = Duration.parse("P1Y")
     """Advice is given when it was not reviewed for so long (KSF15-3.12). Unit: time."""
+    strict_wp: bool = True
+    """Time to improve after every series of sessions, those of one month (WP-3); false: after an assessment only
+    (KSF15-2.1f).
+    """
     covert: Literal["not built"] = "not built"
     """Covert monitoring: not built (FAQ-A.13)."""
 
@@ -123,6 +127,50 @@ class Scope(Model):
     """The purposes it covers. Unit: names of [purposes] tables."""
 
 
+class Plan(Model):
+    """A monitoring plan: what agents are told beforehand of how often they are listened to (KSF15-3.6, 3.7.2). What was
+    published is also the cap, per agent and calendar month.
+    """
+
+    published: OptionalDate = None
+    """When its agents got it; nobody listens under it before the day after. Unit: date. Empty: not published."""
+    purposes: Annotated[Names, Field(min_length=1)]
+    """The purposes it is for. Unit: names of [purposes] tables."""
+    agents: Annotated[Names, Field(min_length=1)] = ("*",)
+    """The agents it is for. Unit: ids of agents; "*" for all."""
+    recorded: Annotated[int, Field(ge=0)] = 8
+    """How many of his calls are recorded for quality. Published; nothing here counts them yet."""
+    selected: Annotated[int, Field(ge=0)] = 3
+    """How many of those somebody picks to evaluate (KSF15-0.7). Published; nothing here counts them yet."""
+    live_sessions: Annotated[int, Field(ge=0)] = 2
+    """How many times somebody listens live; then it is refused (KSF15-3.5b)."""
+    live_minutes: Annotated[int, Field(ge=0)] = 30
+    """How long in all. Unit: minutes."""
+    session_max: DurationSetting = Duration.parse("20m")
+    """How long one session lasts at most. Unit: time."""
+    sample: str = "random, committed seed"
+    """How calls are chosen, in words the agents know."""
+    alternatives_considered: str = ""
+    """Which lighter means were considered, and why they are not enough (KSF15-3.5a). Required to publish it."""
+    peer_scores: Literal[False] = False
+    """Never: a colleague gives no scores (KSF15-0.9)."""
+    extra_assessment_moments: Literal[3] = 3
+    """At most three, and only at the agent's request (KSF15-4.7)."""
+
+
+class Notices(Model):
+    """What agents are told, and when."""
+
+    agent_before_listening: Literal["each"] = "each"
+    """Before each session, before the first sample is heard (KSF15-6.4c, AP 2018)."""
+    agent_recording_tone: bool = True
+    """Whether the agent hears that a recording begins (A1)."""
+    agent_mid_call: Literal["tone", "speech"] = "tone"
+    """How he is told while he talks: a tone, or a sentence."""
+    agent_after: DurationSetting = Duration.parse("P1D")
+    """When a notice afterwards is due, of listening (FAQ-A.8). Unit: time."""
+
+
 class Clocks(Model):
     """How long things are kept, from the start of the call. A ceiling: never longer, often shorter."""
 
@@ -132,6 +180,10 @@ class Clocks(Model):
     """A recording nobody selected by then is to go (KSF15-0.7). Unit: time."""
     not_evaluated_after: DurationSetting = Duration.parse("P28D")
     """A recording for assessment not evaluated by then is to go (KSF15-4.10). Unit: time."""
+    improvement_window: DurationSetting = Duration.parse("P14D")
+    """Time to improve: after an assessment before the next, and after a series of sessions before the next month's
+    (KSF15-2.1f, WP-3). Unit: time.
+    """
     contract_evidence: OptionalDuration = None
     """Evidence of an agreement: until performed plus limitation (KSF15-2.1i). Unit: time. Required to use
     it.
@@ -151,4 +203,6 @@ class RegulationFile(Model):
     regulation: Regulation = Regulation()
     purposes: Table[PurposeRule] = Field(default_factory=dict)
     scopes: Table[Scope] = Field(default_factory=dict)
+    plan: Table[Plan] = Field(default_factory=dict)
+    notices: Notices = Notices()
     clocks: Clocks = Clocks()

@@ -99,7 +99,9 @@ class Peer(Model):
     addresses: Annotated[tuple[PeerAddressSetting, ...], Field(min_length=1)]
     """Where its packets come from; the most specific peer wins. Unit: address, address:port or network."""
     may: tuple[Right, ...] = ("carry",)
-    """carry: send us calls, else 403. toggle, listen: may be granted, but nothing asks for them yet."""
+    """carry: send us calls, else 403. toggle: dial the codes of [private]. listen: dial the code of [monitoring].
+    The last two only for a trusted peer: it says whose phone it is.
+    """
     trusted: bool = False
     """Whether its X- headers, P-Asserted-Identity and Diversion are believed. True for Asterisk, never a
     carrier.

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from qm_sip.config import checks
 from qm_sip.config.environment import override
+from qm_sip.config.features import Feature
 from qm_sip.config.index import Index, build_index
 from qm_sip.config.lines import Line, Lines
 from qm_sip.config.people import People
@@ -67,6 +68,15 @@ class Config:
     def line(self, name: str) -> Line | None:
         """Return a line by its name; None for "default" and for lines that are not in the file."""
         return self.lines.line.get(name)
+
+    def feature(self, number: str) -> Feature | None:
+        """Return what is meant by a dialled code; None: it is a number."""
+        return self.index.features.get(number)
+
+    def private_prefix(self, number: str) -> str | None:
+        """Return the number that a private call was dialled to: what follows the prefix; None without it."""
+        prefix = self.lines.private.prefix
+        return number.removeprefix(prefix) or None if number.startswith(prefix) else None
 
     def recipients(self, purpose: str) -> tuple[str, ...]:
         """Return the age public keys that recordings of a purpose are sealed to."""

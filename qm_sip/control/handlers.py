@@ -13,9 +13,10 @@ from qm_sip.announce.coverage import uses_of
 from qm_sip.announce.prompts import PromptLibrary, describe
 from qm_sip.call.words import Word
 from qm_sip.config import Config, Line
-from qm_sip.control import history, monitoring, playback, private, retention
+from qm_sip.control import authorised, drawing, history, monitoring, playback, private, retention
 from qm_sip.control.server import Handler, PeerCredentials
 from qm_sip.policy.facts import PersonId
+from qm_sip.policy.grants import grant_lacks
 from qm_sip.policy.playback import decide_playback
 from qm_sip.privateline.presets import Presets
 from qm_sip.recorder.catalog import Catalog
@@ -77,6 +78,8 @@ def handlers(state: ServerState) -> dict[str, Handler]:
         **retention.handlers(state),
         **private.handlers(state),
         **monitoring.handlers(state),
+        **authorised.handlers(state),
+        **drawing.handlers(state),
     }
 
 
@@ -161,6 +164,10 @@ def _usable(config: Config, person: PersonId, purposes: Sequence[str], now: date
     """Whether a grant works today, and if not, why."""
     if not purposes:
         return {"usable": False, "because": "no purposes"}
+    monitor = config.people.monitor[person]
+    if "play" not in monitor.may:
+        lacks = grant_lacks(monitor, person, now.date())
+        return {"usable": lacks is None, "because": lacks.code if lacks else ""}
     purpose = purposes[0]
     answer = decide_playback(
         config, person, purpose, "play", recorded_for={purpose}, destroy_by=None, now=now

@@ -74,7 +74,7 @@ class RecordingClass(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why a recording exists (KSF15-0.2). Only NONE and ALL are decided today; the places are kept."""
+    """Why a recording exists (KSF15-0.2)."""
 
     NONE = "none"
     ALL = "all"
@@ -167,6 +167,15 @@ class Offered:
     diverted_from: tuple[Private[str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)  # the configured X- headers, as received
     also: tuple[Private[str], ...] = ()  # by what else the caller is known: From, a second asserted identity
+    private: bool = False  # the private prefix was dialled before `called`, which is without it
+
+
+@dataclass(frozen=True)
+class Lot:
+    """What a call drew on a line that samples: a number below 2^64, by the seed with this commitment (KSF15-0.2)."""
+
+    commitment: str  # hex SHA-256 of the day's seed
+    number: int
 
 
 @dataclass(frozen=True)
@@ -189,6 +198,11 @@ class CallFacts:
     people: Version
     session_id: str | None = None
     linkedid: str | None = None
+    private_by_agent: bool = False  # kind is private because the agent wanted this call to be
+    requested: bool = False  # the agent asked for a recording (capture on-request)
+    lot: Lot | None = None  # on a line that samples; None there: nothing could be drawn
+    headers: tuple[tuple[str, str], ...] = ()  # those its line's triggers ask for: lower-case name, value
+    heard_for: frozenset[str] = frozenset()  # purposes for which somebody listens now
 
 
 @dataclass(frozen=True)
@@ -212,3 +226,20 @@ class Decision:
     cause: Cause
     plan: str | None
     reasons: tuple[Reason, ...]
+    trigger: str | None = None  # name of the trigger that was met
+    lot: Lot | None = None  # what was drawn
+
+    @property
+    def recorded_cause(self) -> str:
+        """The cause as it is kept with the recording: `trigger/NAME` names the one that was met."""
+        return f"{self.cause}/{self.trigger}" if self.trigger else str(self.cause)
+
+    @property
+    def draw(self) -> str | None:
+        """The lot as it is kept with the recording: sixteen hex digits."""
+        return f"{self.lot.number:016x}" if self.lot else None
+
+    @property
+    def seed(self) -> str | None:
+        """The commitment to the seed it was drawn by."""
+        return self.lot.commitment if self.lot else None

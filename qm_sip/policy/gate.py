@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from qm_sip.config.lines import Line
 from qm_sip.policy import reasons
 from qm_sip.policy.clocks import purpose_value
+from qm_sip.policy.draw import is_in
 from qm_sip.policy.facts import (
     CallFacts,
     Cause,
@@ -29,7 +30,9 @@ from qm_sip.policy.facts import (
     Role,
     Use,
 )
-from qm_sip.policy.purposes import MODE_OF, QUALITY
+from qm_sip.policy.plans import has_notice, in_population, plan_for
+from qm_sip.policy.purposes import MODE_OF, QUALITY, may_be_used
+from qm_sip.policy.triggers import trigger_met
 from qm_sip.privateline.match import PrivateLineMatch, match_parties
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ class Case:
     config: Config
     facts: CallFacts
     use: Use
+    purpose: str | None = None  # of a session of listening
 
     @cached_property
     def line(self) -> Line | None:
@@ -64,16 +68,31 @@ class Case:
 
     @cached_property
     def purposes(self) -> tuple[str, ...]:
-        """The line's purposes; for listening those that may be listened for."""
+        """The line's purposes; for listening the session's own, or those that may be listened for."""
         names = self.line.purposes if self.line else ()
         if self.use is Use.RECORD:
             return names
-        return tuple(name for name in names if self.may(name))
+        return tuple(name for name in names if self.may(name) and self.purpose in (None, name))
 
     def may(self, purpose: str) -> bool:
         """Say whether the regulation lets this purpose have this use (purpose x mode, KSF15-1.2)."""
-        rule = self.config.regulation.purposes.get(purpose)
-        return rule is not None and MODE_OF[self.use] in rule.modes
+        return may_be_used(self.config, purpose, MODE_OF[self.use])
+
+    @cached_property
+    def plans(self) -> dict[str, str]:
+        """Each purpose of these under which every agent may be listened to, and the plan that says so."""
+        day, persons = self.facts.started.date(), {party.person for party in self.agents} or {None}
+        found: dict[str, str] = {}
+        for purpose in self.purposes:
+            names = [plan_for(self.config, person, purpose, day) for person in persons]
+            if names[0] is not None and all(names):
+                found[purpose] = names[0]
+        return found
+
+    @cached_property
+    def trigger(self) -> str | None:
+        """The name of the first trigger that this call meets."""
+        return trigger_met(self.facts, self.line.trigger if self.line else ())
 
     @cached_property
     def duty(self) -> bool:
@@ -128,7 +147,8 @@ def confidential(case: Case) -> Reason | None:
 
 def private_line(case: Case) -> Reason | None:
     """By number or phone. The facts of such a call name no line and no number, so its kind alone must do."""
-    from_the_start = case.facts.kind is LineKind.PRIVATE and case.line is None
+    facts = case.facts
+    from_the_start = facts.kind is LineKind.PRIVATE and case.line is None and not facts.private_by_agent
     joined = case.never and case.never.kind is LineKind.PRIVATE
     return reasons.PRIVATE_LINE if from_the_start or joined else None
 
@@ -170,7 +190,7 @@ def objection(case: Case) -> Reason | None:
 def capture_mode(case: Case) -> Reason | None:
     if case.use is Use.LISTEN:
         return None if case.line and case.line.listen else reasons.LISTENING_OFF
-    return None if case.line and case.line.capture == "all" else reasons.CAPTURE_NONE
+    return None if case.line and case.line.capture != "none" else reasons.CAPTURE_NONE
 
 
 def purpose_named(case: Case) -> Reason | None:
@@ -185,7 +205,8 @@ def purpose_allowed(case: Case) -> Reason | None:
 
 def purpose_and_mode(case: Case) -> Reason | None:
     if case.use is Use.LISTEN:
-        return None if case.purposes else reasons.PURPOSE_NOT_LIVE
+        of_line = case.purpose is None or (case.line is not None and case.purpose in case.line.purposes)
+        return None if case.purposes else reasons.PURPOSE_NOT_LIVE if of_line else reasons.PURPOSE_NOT_OF_LINE
     return None if all(map(case.may, case.purposes)) else reasons.PURPOSE_NOT_RECORDED
 
 
@@ -206,8 +227,41 @@ def language(case: Case) -> Reason | None:
 
 
 def plan(case: Case) -> Reason | None:
-    """Listening needs a published plan; plans are not built yet, so there is none."""
-    return reasons.NO_PLAN if case.use is Use.LISTEN else None
+    """Listening needs a plan that was published before."""
+    return None if case.use is Use.RECORD or case.plans else reasons.NO_PLAN
+
+
+def together(case: Case) -> Reason | None:
+    """Recording and listening at once, for one purpose, is a mode of its own (G21). Whether a call is recorded for a
+    purpose is what this gate says of it; whether it is heard, is a fact.
+    """
+    both = [name for name in case.purposes if not may_be_used(case.config, name, "together")]
+    if case.use is Use.RECORD:
+        return reasons.NOT_TOGETHER if case.facts.heard_for & set(both) else None
+    if not both or case.purpose is None:
+        return None
+    recorded = decide(case.config, case.facts, Use.RECORD)
+    return reasons.NOT_TOGETHER if {one.name for one in recorded.purposes} & set(both) else None
+
+
+def drawn(case: Case) -> Reason | None:
+    if case.use is Use.LISTEN or case.line is None or case.line.capture != "sample":
+        return None
+    if case.facts.lot is None:
+        return reasons.NO_DRAW
+    return None if is_in(case.facts.lot.number, case.line.sample) else reasons.NOT_DRAWN
+
+
+def asked_for(case: Case) -> Reason | None:
+    if case.use is Use.LISTEN or case.line is None or case.line.capture != "on-request":
+        return None
+    return None if case.facts.requested else reasons.NOT_REQUESTED
+
+
+def triggered(case: Case) -> Reason | None:
+    if case.use is Use.LISTEN or case.line is None or case.line.capture != "trigger":
+        return None
+    return None if case.trigger else reasons.NO_TRIGGER
 
 
 # --------------------------------------------------------------------------- row 7: regulation, agent, told
@@ -237,24 +291,16 @@ def agent_in_population(case: Case) -> Reason | None:
     if not case.quality:
         return None
     persons = [case.person(party) for party in case.agents if party.person]
-    inside = all(person and person.monitorable and person.reason for person in persons)
-    return None if inside else reasons.AGENT_NOT_IN_POPULATION
+    return None if all(map(in_population, persons)) else reasons.AGENT_NOT_IN_POPULATION
 
 
 def agent_has_notice(case: Case) -> Reason | None:
     if not case.quality:
         return None
+    day = case.facts.started.date()
     persons = [case.person(party) for party in case.agents if party.person]
-    return (
-        None if all(person and _noticed(case, person) for person in persons) else reasons.AGENT_WITHOUT_NOTICE
-    )
-
-
-def _noticed(case: Case, person: Agent) -> bool:
-    notice, wanted = person.notice, case.config.regulation.regulation.notice_to_agents
-    if not wanted.version or notice.version != wanted.version or notice.given is None:
-        return False
-    return (case.facts.started.date() - notice.given).days >= wanted.days_before
+    noticed = all(has_notice(case.config, person, day) for person in persons)
+    return None if noticed else reasons.AGENT_WITHOUT_NOTICE
 
 
 def told(case: Case) -> Reason | None:
@@ -297,6 +343,10 @@ RULES: tuple[Rule, ...] = (
     Rule("agent has notice", 7, agent_has_notice),
     Rule("told", 7, told, may_come=True),
     Rule("published plan", 9, plan),
+    Rule("not together", 9, together),
+    Rule("drawn", 9, drawn),
+    Rule("asked for", 9, asked_for, may_come=True),
+    Rule("trigger met", 9, triggered),
 )
 
 
@@ -311,14 +361,18 @@ class Tried(NamedTuple):
     outranked: bool = False
 
 
-def decide(config: Config, facts: CallFacts, use: Use, *, suppose_told: bool = False) -> Decision:
+def decide(
+    config: Config, facts: CallFacts, use: Use, *, suppose_told: bool = False, purpose: str | None = None
+) -> Decision:
     """Say whether this use of this call's audio may be made now.
 
     With `suppose_told`, what can still come true while the call runs counts as true: that outside parties
-    have been told, and that it is known who answers. It is the question "is there any point in playing the
-    announcement?".
+    have been told, that it is known who answers, and that the agent asks. It is the question "is there any point in
+    playing the announcement?".
+
+    `purpose`: of a session of listening; without it all those of the line that may be listened for.
     """
-    case = Case(config, facts, use)
+    case = Case(config, facts, use, purpose)
     for rule in RULES:
         if suppose_told and rule.may_come:
             continue
@@ -328,9 +382,9 @@ def decide(config: Config, facts: CallFacts, use: Use, *, suppose_told: bool = F
     return _yes(case)
 
 
-def explain(config: Config, facts: CallFacts, use: Use) -> list[Tried]:
+def explain(config: Config, facts: CallFacts, use: Use, *, purpose: str | None = None) -> list[Tried]:
     """Try every rule and say what each said; of a confidential call no more than that it is one (I8)."""
-    case, told_so_far = Case(config, facts, use), []
+    case, told_so_far = Case(config, facts, use, purpose), []
     for rule in RULES:
         reason = _ask(rule, case)
         told_so_far.append(Tried(rule, reason, reason is not None and _outranked(rule, reason, case)))
@@ -356,13 +410,43 @@ def _no(use: Use, reason: Reason) -> Decision:
 
 def _yes(case: Case) -> Decision:
     try:
-        purposes = tuple(value for value in case.values if value is not None)
+        return _listened(case) if case.use is Use.LISTEN else _recorded(case)
     except Exception:  # as in _ask: what cannot be worked out means no
         return _no(case.use, reasons.RULE_FAILED)
-    if len(purposes) != len(case.purposes) or not purposes:
-        return _no(case.use, reasons.RULE_FAILED)
+
+
+def _recorded(case: Case) -> Decision:
+    purposes = tuple(value for value in case.values if value is not None)
     cls = RecordingClass.QUALITY if case.quality else RecordingClass.LOGGING
-    if case.use is Use.LISTEN:
-        return Decision(case.use, True, cls, purposes, Cause.NONE, None, (reasons.LISTENING_ALLOWED,))
-    why = (reasons.LEGAL_DUTY, reasons.CAPTURE_ALL) if case.duty else (reasons.CAPTURE_ALL,)
-    return Decision(case.use, True, cls, purposes, Cause.ALL, None, why)
+    cause, why = _cause(case)
+    if len(purposes) != len(case.purposes) or not purposes or cause is Cause.NONE:
+        return _no(case.use, reasons.RULE_FAILED)
+    lot = case.facts.lot if cause is Cause.SAMPLE else None
+    trigger = case.trigger if cause is Cause.TRIGGER else None
+    if case.duty:
+        why = (reasons.LEGAL_DUTY, *why)
+    return Decision(case.use, True, cls, purposes, cause, None, why, trigger, lot)
+
+
+_CAUSES = {
+    "all": (Cause.ALL, reasons.CAPTURE_ALL),
+    "sample": (Cause.SAMPLE, reasons.CAPTURE_SAMPLE),
+    "on-request": (Cause.ON_REQUEST, reasons.CAPTURE_REQUEST),
+    "trigger": (Cause.TRIGGER, reasons.CAPTURE_TRIGGER),
+}
+
+
+def _cause(case: Case) -> tuple[Cause, tuple[Reason, ...]]:
+    cause, why = _CAUSES.get(case.line.capture if case.line else "none", (Cause.NONE, reasons.RULE_FAILED))
+    return cause, (why,)
+
+
+def _listened(case: Case) -> Decision:
+    """Only for what a plan covers."""
+    names = dict(zip(case.purposes, case.values, strict=True))
+    purposes = tuple(value for name in case.plans if (value := names[name]) is not None)
+    if not purposes:
+        return _no(case.use, reasons.RULE_FAILED)
+    plan = case.plans[purposes[0].name]
+    why = (reasons.LISTENING_ALLOWED,)
+    return Decision(case.use, True, RecordingClass.QUALITY, purposes, Cause.NONE, plan, why)

@@ -7,12 +7,26 @@ people.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from qm_sip.config.lines import Customer
+from qm_sip.config.lines import Customer, Line
 from qm_sip.config.numbers import normal
-from qm_sip.policy.facts import CallFacts, CallId, Direction, LineKind, Offered, Party, Role
+from qm_sip.policy import reasons
+from qm_sip.policy.draw import Seed
+from qm_sip.policy.facts import (
+    CallFacts,
+    CallId,
+    Direction,
+    LineKind,
+    Lot,
+    Offered,
+    Party,
+    Reason,
+    Role,
+)
 from qm_sip.private import Private
 from qm_sip.privateline.match import match_numbers
 
@@ -22,8 +36,86 @@ if TYPE_CHECKING:
 UNNAMED = "default"  # the line of a call that no rule names, and of one that must not be named
 
 
-def read_facts(config: Config, offered: Offered, call: CallId, now: datetime) -> CallFacts:
-    """Say what a new call is. `now` in UTC."""
+class Identified(NamedTuple):
+    """What a new call is, and what became of an agent's wish that it be private."""
+
+    facts: CallFacts
+    wished_by: Party | None = (
+        None  # who set it beforehand; with his device, which the facts of a private call lack
+    )
+    refused: Reason | None = None  # private was asked for and cannot be: PRIVATE_REFUSED is spoken as A7
+
+
+def nobody(party: Party) -> bool:
+    """No call was set to be private beforehand."""
+    return False
+
+
+def identify(
+    config: Config,
+    offered: Offered,
+    call: CallId,
+    now: datetime,
+    *,
+    wants_private: Callable[[Party], bool] = nobody,
+    seed: Seed | None = None,
+) -> Identified:
+    """Say what a new call is; the one question the switchboard asks. `now` in UTC.
+
+    `wants_private` says of one of our people whether he set his calls to be private beforehand; it is asked only where
+    that would matter, and uses nothing up. `seed`: that of today, to draw samples by.
+    """
+    facts = read_facts(config, offered, call, now, seed=seed)
+    if facts.kind not in (LineKind.CUSTOMER_FACING, LineKind.UNLISTED):
+        return Identified(facts)  # the lists beat any wish (rows 1, 2), or it is private already
+    wished_by = next((party for party in facts.parties if not party.outside and wants_private(party)), None)
+    if offered.private and not _may_dial_private(config, offered):
+        return Identified(facts, refused=reasons.PRIVATE_NOT_OURS)
+    if not offered.private and wished_by is None:
+        return Identified(facts)
+    if duty_forbids_private(config, facts):
+        return Identified(facts, wished_by, reasons.PRIVATE_REFUSED)
+    return Identified(private_from_the_start(facts), wished_by)
+
+
+def duty_forbids_private(config: Config, facts: CallFacts) -> bool:
+    """Say whether the law requires a recording of this call: with an outside party, on a line that says so (row 4)."""
+    line = config.line(facts.line)
+    duty = line is not None and bool(line.legal_duty)
+    return duty and any(party.outside and party.left is None for party in facts.parties)
+
+
+def private_from_the_start(facts: CallFacts) -> CallFacts:
+    """Return the facts of a call its agent wants to be private: whom he speaks with, and on which line, is nobody's
+    business (KSF15-3.9).
+    """
+    return replace(
+        facts,
+        kind=LineKind.PRIVATE,
+        private_by_agent=True,
+        line=UNNAMED,
+        controller="",
+        client=None,
+        campaign=None,
+        queue=None,
+        duty=None,
+        must_record=False,
+        language=None,
+        lot=None,
+        headers=(),
+        parties=tuple(_without_address(party) for party in facts.parties),
+    )
+
+
+def _may_dial_private(config: Config, offered: Offered) -> bool:
+    peer = config.server.peers.get(offered.peer)
+    return peer is not None and "toggle" in peer.may and _is_internal(config, offered.caller)
+
+
+def read_facts(
+    config: Config, offered: Offered, call: CallId, now: datetime, *, seed: Seed | None = None
+) -> CallFacts:
+    """Say what a new call is, but for what its agent wishes. `now` in UTC."""
     never = match_numbers(config, (offered.called, offered.caller, *offered.also, *offered.diverted_from))
     name, direction = _find_line(config, offered)
     line = config.line(name)
@@ -53,7 +145,21 @@ def read_facts(config: Config, offered: Offered, call: CallId, now: datetime) ->
         people=config.versions.people,
         session_id=None if unseen else offered.headers.get("session-id"),
         linkedid=None if unseen else headers.get("x-qm-linkedid"),
+        lot=_lot(named, seed, call, name, now) if named else None,
+        headers=tuple((key, headers[key]) for key in _asked_for(named) if key in headers) if named else (),
     )
+
+
+def _lot(line: Line, seed: Seed | None, call: CallId, name: str, now: datetime) -> Lot | None:
+    """Draw, on a line that samples; by the seed that was committed to for this day and no other."""
+    drawing = line.capture == "sample" and seed is not None and seed.day == now.date()
+    return seed.lot(call, name) if drawing and seed is not None else None
+
+
+def _asked_for(line: Line) -> list[str]:
+    """The headers that the line's triggers ask for, and no others."""
+    wanted = (trigger.header.name.lower() for trigger in line.trigger if trigger.header)
+    return sorted(set(wanted)) if line.capture == "trigger" else []
 
 
 def line_of(config: Config, facts: CallFacts) -> Customer:

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from qm_sip.policy import reasons
 from qm_sip.policy.facts import PersonId, Reason
+from qm_sip.policy.grants import grant_lacks
 
 if TYPE_CHECKING:
     from qm_sip.config import Config, Monitor
@@ -40,7 +41,7 @@ def decide_playback(
     monitor = config.people.monitor.get(person)
     if monitor is None:
         return Playback(False, reasons.PLAYER_UNKNOWN)
-    refusal = _grant_lacks(monitor, person, now.date()) or _not_for(monitor, purpose, action)
+    refusal = grant_lacks(monitor, person, now.date()) or _not_for(monitor, purpose, action)
     if refusal is None and purpose not in recorded_for:
         refusal = reasons.RECORDED_FOR_OTHER
     if refusal is None and destroy_by is not None and destroy_by <= now:
@@ -51,16 +52,6 @@ def decide_playback(
 def _not_for(monitor: Monitor, purpose: str, action: Action) -> Reason | None:
     if purpose not in monitor.purposes:
         return reasons.PLAYER_NOT_FOR_PURPOSE
-    return None if action in monitor.may else reasons.EXPORT_NOT_GRANTED
-
-
-def _grant_lacks(monitor: Monitor, person: PersonId, today: date) -> Reason | None:
-    if monitor.granted is None or not monitor.granted_by or monitor.granted_by == person:
-        return reasons.GRANT_MISSING
-    if not monitor.granted <= today < monitor.expires.after(monitor.granted):
-        return reasons.GRANT_EXPIRED
-    if monitor.secrecy_signed is None or monitor.secrecy_signed > today:
-        return reasons.SECRECY_NOT_SIGNED
-    if monitor.qualified_until is not None and monitor.qualified_until < today:
-        return reasons.NOT_QUALIFIED
-    return None
+    if action not in monitor.may:
+        return reasons.PLAYER_UNKNOWN if action == "play" else reasons.EXPORT_NOT_GRANTED
+    return None if "later" in monitor.modes else reasons.MODE_NOT_GRANTED

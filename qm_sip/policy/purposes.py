@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from qm_sip.policy.facts import Kind, Use
+
+if TYPE_CHECKING:
+    from qm_sip.config import Config
 
 MODES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -28,6 +32,16 @@ KNOWN = frozenset(MODES)
 QUALITY = frozenset({"coaching", "assessment", "process_improvement", "training_material"})
 EVIDENCE = frozenset({"legal_duty", "contract_evidence"})  # an objection does not end these (WP-28, K17)
 NEVER_CAPTURED = frozenset({"training_material", "technical_fault"})  # places kept: copies, snippets
+
+# What anybody may listen for, by his capacity: a colleague only coaches (0.9), a client never scores (6.5).
+LISTENS_FOR: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "monitor": frozenset({"coaching", "assessment"}),
+        "trainer": frozenset({"coaching", "assessment"}),  # at the agent's request (4.6)
+        "peer": frozenset({"coaching"}),
+        "client": frozenset({"coaching"}),
+    }
+)
 
 MODE_OF: Mapping[Use, str] = MappingProxyType({Use.RECORD: "later", Use.LISTEN: "live"})
 
@@ -51,3 +65,9 @@ GROUNDS: Mapping[str, Mapping[Kind, frozenset[str]]] = MappingProxyType(
         )
     }
 )
+
+
+def may_be_used(config: Config, purpose: str, mode: str) -> bool:
+    """Say whether the regulation lets this purpose have this mode, within what the code of conduct allows."""
+    rule = config.regulation.purposes.get(purpose)
+    return rule is not None and rule.enabled and mode in rule.modes and mode in MODES.get(purpose, ())

@@ -174,6 +174,19 @@ class Reading:
         rows = self._rows("select * from sessions where call = ? order by rowid", call)
         return [_parsed(row, "reasons") for row in self._opened("sessions", "id", rows)]
 
+    # ------------------------------------------------------------------- samples
+
+    def drawn_by(self, commitment: str) -> list[Row]:
+        """Recordings that were drawn by the seed with this commitment: {call, draw}, and the call's facts."""
+        sql = """select recordings.call, recordings.draw, calls.id, calls.sealed from recordings
+                 join calls on calls.id = recordings.call where recordings.seed = ? order by recordings.rowid"""
+        return list(self._opened("calls", "id", self._rows(sql, commitment)))
+
+    def calls_because(self, code: str) -> list[Row]:
+        """Calls of which this reason was given."""
+        sql = "select * from calls where id in (select call from reasons where code = ?) order by rowid"
+        return list(self._opened("calls", "id", self._rows(sql, code)))
+
 
 def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None

@@ -5,20 +5,28 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pyrage
 import pytest
 
+from qm_sip.call.spans import Span
 from qm_sip.cli.main import main
+from qm_sip.policy.codes import code_fits
+from qm_sip.policy.draw import commitment, draw
+from qm_sip.policy.facts import CallId, PersonId, SpanState, Version
+from qm_sip.policy.reasons import NOT_DRAWN
 from qm_sip.recorder.keys import read_identity
+from qm_sip.recorder.rows import RecordingRow
 from tests.announce.helpers import put
-from tests.announce.site import environ, rewrite, site
-from tests.control.state import NUMBER, State, make_state, serving
+from tests.announce.site import RECIPIENT, environ, load, rewrite, site
+from tests.control.state import NOW, NUMBER, State, decision, make_state, other_call, serving
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,6 +82,8 @@ LISTINGS = [
     ("people",),
     ("prompts", "list"),
     ("keys", "list"),
+    ("monitors",),
+    ("draws",),
 ]
 
 
@@ -336,3 +346,124 @@ def test_the_command_itself_runs_and_tells_its_name() -> None:
     assert (done.returncode, done.stdout) == (5, "")
     assert "Traceback" not in done.stderr
     assert io.StringIO(done.stderr).readline().startswith("qm-sip: no qm-sip server runs at /nowhere/socket")
+
+
+# --------------------------------------------------------------------------- who may listen; samples
+
+
+def monitor(home: Path, text: str) -> None:
+    with (home / "people.toml").open("a") as file:
+        file.write(text)
+
+
+LISTENER = """
+[monitor.m7]
+purposes = ["coaching"]
+may = ["listen"]
+modes = ["live"]
+agents = ["a2"]
+extensions = ["1077"]
+granted_by = "m0"
+granted = 2020-01-01
+secrecy_signed = 2020-01-01
+expires = "P6M"
+"""
+
+
+def test_monitors_lists_everybody_who_may_and_why_not(run: Run, state: State, home: Path) -> None:
+    monitor(home, LISTENER)
+    state.config = load(home)
+    answer = run.json("monitors", "--config", home)
+    row = next(one for one in answer["monitors"] if one["person"] == "m7")
+    assert (row["usable"], row["because"], row["expires"]) == (False, "grant-expired", "2020-07-01")
+    assert answer["questions_to"] == list(state.config.regulation.regulation.questions_to)
+    to = {
+        agent: {one["person"] for one in run.json("monitors", "--config", home, "--agent", agent)["monitors"]}
+        for agent in ("a1", "a2")
+    }
+    assert "m7" in to["a2"] and "m7" not in to["a1"]
+    edited = (home / "people.toml").read_text().replace('expires = "P6M"\n', 'expires = "P99Y"\n')
+    (home / "people.toml").write_text(edited)
+    state.config = load(home)
+    row = next(one for one in run.json("monitors", "--config", home)["monitors"] if one["person"] == "m7")
+    assert (row["usable"], row["because"]) == (False, "no-code")
+    status, out, _ = run("monitors", "--config", home)
+    assert status == 0 and "m7" in out and "1077" not in out and "scrypt" not in out
+
+
+def test_a_code_is_asked_twice_and_printed_as_a_hash(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = iter(["246813", "246814", "246813", "246813"])  # the first time two different ones
+    monkeypatch.setattr("getpass.getpass", lambda *_, **__: next(typed))
+    status, out, _ = run("monitors", "code")
+    assert status == 0 and "246813" not in out
+    hashed = re.search(r'code_hash = "(scrypt:[^"]+)"', out)
+    assert hashed and code_fits("246813", hashed[1]) and not code_fits("246814", hashed[1])
+
+
+@pytest.mark.parametrize("code", ["12345", "1234567", "12345a", "777777", "123456", "654321", "٣٣٣٣٣١"])
+def test_a_code_that_is_none_or_too_easy(run: Run, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda *_, **__: code)
+    status, out, _ = run("monitors", "code")
+    assert status == 2 and "scrypt" not in out
+
+
+def sampled(state: State, call: str, secret: bytes, lot: str | None = None) -> None:
+    """A call that was drawn, and its recording."""
+    other_call(state, call, finished=True)
+    right = f"{draw(secret, CallId(call), 'support'):016x}"
+    state.catalog.open_recording(
+        RecordingRow(
+            f"r-{call}",
+            CallId(call),
+            decision(allowed=True, reason="capture-sample"),
+            "agent",
+            PersonId("a1"),
+            NOW,
+            Version("sha256:r"),
+            (),
+            {"coaching": [RECIPIENT]},
+            draw=lot or right,
+            seed=commitment(secret),
+        )
+    ).result(5)
+
+
+def test_every_lot_of_a_day_is_drawn_again(run: Run, state: State, home: Path) -> None:
+    secret, today = bytes(range(32)), NOW.date()
+    state.catalog.commit_draw(today, secret).result(5)
+    calls = sorted(
+        (f"s{number}" for number in range(6)), key=lambda call: draw(secret, CallId(call), "support")
+    )
+    for call in calls[:2]:
+        sampled(state, call, secret)
+    for call in calls[2:]:
+        other_call(state, call, finished=False)
+        state.catalog.finish_call(
+            CallId(call), NOW, [Span(SpanState.NOT_SELECTED, 0, 2500, NOT_DRAWN.code)], [NOT_DRAWN]
+        ).result(5)
+    (row,) = run.json("draws", "--config", home)["draws"]
+    assert (row["commitment"], row["seed"], row["ok"]) == (commitment(secret), None, None)
+    assert run("draws", "--config", home, "--day", str(today))[0] == 1  # not revealed before the day is over
+    state.catalog.reveal_draws(today + timedelta(days=1)).result(5)
+    answer = run.json("draws", "--config", home, "--day", str(today))
+    lots = [draw(secret, CallId(call), "support") / 2**64 for call in calls]
+    assert answer["draws"][0]["ok"] is True and answer["ok"] is True
+    assert answer["lines"] == [
+        {
+            "line": "support",
+            "recorded": 2,
+            "left_out": 4,
+            "wrong": 0,
+            "largest_recorded": round(lots[1], 6),
+            "smallest_left_out": round(lots[2], 6),
+        }
+    ]
+    status, out, _ = run("draws", "--config", home, "--day", str(today))
+    assert status == 0 and f"{lots[1]:.6f}" in out
+    sampled(state, "s9", secret, lot="0" * 16)  # somebody was picked out
+    status, out, _ = run("draws", "--config", home, "--day", str(today))
+    assert status == 1
+    assert (
+        run("draws", "--config", home, "--day", "2020-01-01")[0] == 1
+        and run("draws", "--config", home, "--day", "yesterday")[0] == 4
+    )

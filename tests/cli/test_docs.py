@@ -25,8 +25,9 @@ SHARED = ("--socket", "--config", "--json", "--limit", "--as")
 def walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Every command that can be run, by its words."""
     children = getattr(command, "commands", None)
-    if children is None:
+    if children is None or (path and command.invoke_without_command):
         yield " ".join(path), command
+    if children is None:
         return
     for name, child in children.items():
         yield from walk(child, (*path, name))
@@ -55,7 +56,9 @@ def test_every_command_is_documented_with_its_options(words: str) -> None:
 
 
 def test_no_command_is_documented_that_does_not_exist() -> None:
-    second = "list|show|select|export|verify|build|check|generate|due|run|on|status|proof|history|notices"
+    second = (
+        "list|show|select|export|verify|build|check|generate|due|run|on|status|proof|history|notices|code"
+    )
     named = set(re.findall(rf"`qm-sip ([a-z]+(?: (?:{second}))?)", COMMANDS))
     assert named <= set(ALL)
 
@@ -90,7 +93,7 @@ def test_every_request_is_documented_with_what_it_answers(tmp_path: Path) -> Non
         for what in ("retention_due", "retention_run", "private_status", "private_proof", "monitor_notices"):
             for name in names(call(socket, what, **asked.get(what, {})), what):
                 assert f"`{name}`" in rows[what][2], f"{what}: {name}"
-        for what in ("people", "prompts", "keys"):
+        for what in ("people", "prompts", "keys", "monitors", "draws"):
             for name in names(call(socket, what), what):
                 assert f"`{name}`" in rows[what][2], f"{what}: {name}"
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from qm_sip.config import Config, load
+from qm_sip.config import Config, Trigger, load
 from qm_sip.config.index import build_index
+from qm_sip.config.reading import _frozen_lists
 from qm_sip.policy.facts import CallFacts, CallId, Direction, How, Offered, Told, Use
 from qm_sip.policy.identify import read_facts
 from qm_sip.private import Private
@@ -48,7 +49,14 @@ def _changed(thing: Any, path: list[str], value: Any) -> Any:
 
 
 def _tuple(value: Any) -> Any:
+    """A list of tables is a list of triggers."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return tuple(_trigger(one) for one in value)
     return tuple(value) if isinstance(value, list) else value
+
+
+def _trigger(raw: dict[str, Any]) -> Trigger:
+    return Trigger.model_validate(_frozen_lists(raw))
 
 
 def offered(
@@ -60,8 +68,10 @@ def offered(
     direction: Direction | None = Direction.INBOUND,
     diverted_from: tuple[str, ...] = (),
     language: str = "",
+    topic: str = "",
+    private: bool = False,
 ) -> Offered:
-    headers = {"x-qm-line": queue, "x-qm-language": language}
+    headers = {"x-qm-line": queue, "x-qm-language": language, "x-qm-topic": topic}
     return Offered(
         peer,
         direction,
@@ -69,6 +79,7 @@ def offered(
         Private(caller),
         tuple(map(Private, diverted_from)),
         {name: value for name, value in headers.items() if value},
+        private=private,
     )
 
 

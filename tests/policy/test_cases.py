@@ -1,8 +1,8 @@
 """The cases a lawyer can read (tests/cases): each says in a sentence what must happen, on both sides of a
 boundary.
 
-Folders are the expected answer: RECORD (it is recorded), LEAVE (it is not), LISTEN (live listening, always no
-today).
+Folders are the expected answer: RECORD (it is recorded), LEAVE (it is not); LISTEN (this call may be heard), UNHEARD
+(it may not). `test_listening_cases.py` has those of who may listen, and of the purpose x mode matrix.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from qm_sip.policy import gate
-from qm_sip.policy.facts import CallFacts, Decision, Direction, Role, Use
+from qm_sip.policy.facts import CallFacts, Decision, Direction, Lot, PersonId, Role, Use
 from qm_sip.policy.gate import Rule, decide, explain
-from qm_sip.policy.identify import meet
+from qm_sip.policy.identify import identify, meet
+from qm_sip.policy.listening import may_hear
 from qm_sip.policy.path import media_path
 from qm_sip.private import Private
 from qm_sip.privateline.toggle import made_private
@@ -32,12 +33,20 @@ KEYS = {
     "told",
     "then",
     "settings",
-    "use",
     "because",
     "path",
     "class",
     "until",
+    "cause",
+    "plan",
+    "lot",
+    "wished",
+    "refused",
+    "purpose",
+    "who",
+    "if_told",
 }
+YES = ("RECORD", "LISTEN")
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class Case:
 
     @property
     def use(self) -> Use:
-        return Use.LISTEN if self.expected == "LISTEN" else Use.RECORD
+        return Use.LISTEN if self.expected in ("LISTEN", "UNHEARD") else Use.RECORD
 
     def call(self) -> tuple[Any, CallFacts]:
         config = changed(site(), self.raw.get("settings", {}))
@@ -59,7 +68,12 @@ class Case:
         if "direction" in call:
             call["direction"] = Direction(call["direction"])
         when = self.raw.get("when", NOON).astimezone(UTC)
-        facts = read_facts(config, offered(**call), "c1", when)
+        wished = self.raw.get("wished", False)
+        found = identify(config, offered(**call), "c1", when, wants_private=lambda _: wished)
+        assert (found.refused.code if found.refused else "") == self.raw.get("refused", "")
+        facts = found.facts
+        if "lot" in self.raw:
+            facts = replace(facts, lot=Lot("c0ffee", int(self.raw["lot"] * 2**64)))
         heard = self.raw.get("told", {})
         if heard != "nothing":
             facts = with_told(
@@ -70,13 +84,16 @@ class Case:
         return config, facts
 
     def decided(self) -> Decision:
-        return decide(*self.call(), self.use)
+        config, facts = self.call()
+        if "who" in self.raw:
+            return may_hear(config, facts, PersonId(self.raw["who"]), self.raw["purpose"])
+        return decide(config, facts, self.use, purpose=self.raw.get("purpose"))
 
     def holds(self) -> bool:
         """Whether the gate, as it is now, answers what the case says."""
         decision = self.decided()
         because = [reason.code for reason in decision.reasons]
-        return decision.allowed == (self.expected == "RECORD") and because == self.raw["because"]
+        return decision.allowed == (self.expected in YES) and because == self.raw["because"]
 
 
 def happened(config: Any, facts: CallFacts, what: str, who: str = "", use: str = "record") -> CallFacts:
@@ -96,12 +113,19 @@ def happened(config: Any, facts: CallFacts, what: str, who: str = "", use: str =
         return replace(facts, parties=(*objecting, *others))
     if what == "made private":
         return made_private(facts)
+    if what == "agent asks":
+        return replace(facts, requested=True)
+    if what == "somebody listens":
+        return replace(facts, heard_for=frozenset({who}))
     raise ValueError(what)
+
+
+FOLDERS = ("RECORD", "LEAVE", "LISTEN", "UNHEARD")
 
 
 def all_cases() -> list[Case]:
     cases = []
-    for expected in ("RECORD", "LEAVE", "LISTEN"):
+    for expected in FOLDERS:
         for file in sorted((CASES / expected).glob("*.toml")):
             cases += [Case(file, expected, raw) for raw in tomllib.loads(file.read_text())["case"]]
     return cases
@@ -115,18 +139,26 @@ def test_case(case: Case) -> None:
     decision = case.decided()
     assert set(case.raw) <= KEYS
     assert [reason.code for reason in decision.reasons] == case.raw["because"]
-    assert decision.allowed == (case.expected == "RECORD")
+    assert decision.allowed == (case.expected in YES)
     if "path" in case.raw:
         assert media_path(*case.call()) == case.raw["path"]
     if "class" in case.raw:
         assert decision.cls == case.raw["class"]
+    if "cause" in case.raw:
+        assert decision.recorded_cause == case.raw["cause"]
+    if "plan" in case.raw:
+        assert decision.plan == case.raw["plan"]
+    if "if_told" in case.raw:
+        config, facts = case.call()
+        may_be = [use for use in Use if decide(config, facts, use, suppose_told=True).allowed]
+        assert may_be == case.raw["if_told"]
     if "until" in case.raw:
         until = {purpose.name: purpose.destroy_by for purpose in decision.purposes}
         assert until == {name: when.astimezone(UTC) for name, when in case.raw["until"].items()}
 
 
 def test_each_folder_has_cases_and_each_case_cites_a_requirement() -> None:
-    assert {case.expected for case in ALL} == {"RECORD", "LEAVE", "LISTEN"}
+    assert {case.expected for case in ALL} == set(FOLDERS)
     assert all(case.raw["requirement"] for case in ALL)
     assert len({case.raw["says"] for case in ALL}) == len(ALL)
 
@@ -157,15 +189,15 @@ def test_a_rule_that_fails_says_no(rule: Rule, monkeypatch: pytest.MonkeyPatch) 
     failing = rule._replace(check=broken)
     monkeypatch.setattr(gate, "RULES", tuple(failing if one is rule else one for one in gate.RULES))
     for case in ALL:
-        if case.expected == "RECORD":
+        if case.expected in YES:
             decision = case.decided()
             assert not decision.allowed
             assert [reason.code for reason in decision.reasons] == ["rule-failed"]
 
 
-@pytest.mark.parametrize("case", ALL, ids=str)
+@pytest.mark.parametrize("case", [case for case in ALL if "who" not in case.raw], ids=str)
 def test_explain_tells_what_decide_decided(case: Case) -> None:
-    tried = explain(*case.call(), case.use)
+    tried = explain(*case.call(), case.use, purpose=case.raw.get("purpose"))
     first = next((one.reason for one in tried if one.reason and not one.outranked), None)
     decision = case.decided()
     assert (first is None) == decision.allowed

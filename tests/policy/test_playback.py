@@ -57,6 +57,9 @@ def test_granted(changes: dict[str, Any]) -> None:
         ({"person": "m3", "now": datetime(2026, 2, 5, tzinfo=UTC)}, "grant-expired"),
         ({"now": datetime(2026, 1, 4, tzinfo=UTC)}, "grant-expired"),
         ({"person": "m2"}, "secrecy-not-signed"),
+        ({"person": "manager"}, "player-unknown"),  # may listen live, and play nothing
+        ({"person": "manager", "action": "export"}, "export-not-granted"),
+        ({"settings": {"people/monitor/m1/modes": ["live"]}}, "mode-not-granted"),
         ({"destroy_by": None, "now": datetime(2026, 6, 1, tzinfo=UTC)}, "not-qualified"),
         ({"purpose": "assessment", "recorded_for": ("assessment",)}, "player-not-for-purpose"),
         ({"person": "m3", "action": "export", "now": datetime(2026, 2, 1, tzinfo=UTC)}, "export-not-granted"),

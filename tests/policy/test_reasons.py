@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qm_sip.call import reasons as of_calls
-from qm_sip.policy import gate, reasons
+from qm_sip.policy import gate, listening, reasons
 from qm_sip.policy.facts import Reason, Tell
 
 PAGE = (Path(__file__).parent.parent.parent / "docs/rules.md").read_text()
@@ -42,6 +42,23 @@ def test_the_page_shows_the_rules_in_their_order() -> None:
     assert shown == [(n, r.name, r.row, r.yields_to_duty) for n, r in enumerate(gate.RULES, 1)]
 
 
+def test_the_page_shows_the_rules_of_listening_in_their_order() -> None:
+    rows = re.findall(r"^\| (\d+) \| ([^|]+) \| [^|]+ \|$", PAGE, re.MULTILINE)
+    assert [(int(number), name) for number, name in rows] == [
+        (n, rule.name) for n, rule in enumerate(listening.RULES, 1)
+    ]
+
+
+def test_the_page_shows_which_sentence_is_spoken() -> None:
+    (said,) = re.findall(r"^What he hears: (.*?)\n\n", PAGE, re.MULTILINE | re.DOTALL)
+    shown = {
+        code: prompt
+        for prompt, codes in re.findall(r"(W\d+)\s+for\s+((?:`[a-z-]+`,?\s*)+)", said)
+        for code in re.findall(r"`([a-z-]+)`", codes)
+    }
+    assert shown == listening.SAID
+
+
 def test_what_reveals_somebody_is_told_to_nobody() -> None:
     assert (
         reasons.CONFIDENTIAL.tell
@@ -50,4 +67,6 @@ def test_what_reveals_somebody_is_told_to_nobody() -> None:
         == frozenset()
     )
     for hidden in (reasons.PRIVATE_CALL, reasons.PRIVATE_LINE, reasons.OBJECTED, reasons.CONFIDENTIAL):
-        assert Tell.SPOKEN not in hidden.tell  # W7: one answer for all of these
+        assert (
+            Tell.SPOKEN not in hidden.tell and listening.spoken(hidden) == "W7"
+        )  # W7: one answer for all of these

@@ -8,9 +8,10 @@ import pytest
 
 from qm_sip.config.index import NEVER_ORDER
 from qm_sip.policy.facts import LineKind, Party, PersonId, Role
+from qm_sip.policy.reasons import PRIVATE_REFUSED
 from qm_sip.private import Private
 from qm_sip.privateline.match import match_numbers, match_parties
-from qm_sip.privateline.toggle import made_private, may_toggle
+from qm_sip.privateline.toggle import made_private, may_toggle, why_not_private
 from tests.policy.site import changed, facts, site
 
 
@@ -85,3 +86,16 @@ def test_only_the_agent_in_the_call_may_make_it_private() -> None:
 def test_nobody_may_where_the_law_requires_a_recording() -> None:
     call = facts(called="0201230004")
     assert not may_toggle(site(), call, call.parties[1])
+
+
+def test_on_a_line_with_a_legal_duty_nobody_may_while_a_customer_is_there() -> None:
+    call = facts(called="0201230004", caller="+31612345678")
+    customer, agent = call.parties
+    assert not may_toggle(site(), call, agent) and why_not_private(site(), call) is PRIVATE_REFUSED
+    alone = replace(call, parties=(replace(customer, left=5.0), agent))
+    assert may_toggle(site(), alone, agent) and why_not_private(site(), alone) is None
+
+
+def test_a_call_made_private_says_whose_doing_it_was() -> None:
+    call = made_private(facts(called="1001", queue="sales"))
+    assert (call.kind, call.private_by_agent) == (LineKind.PRIVATE, True)
