@@ -101,9 +101,21 @@ def _prompt_faults(line: Line, prompt: Prompt) -> Iterator[Fault]:
             problem,
             f"set identity in {prompt.path.with_suffix('.toml').name} and build it again",
         )
+    remedy = "choose one without a key, such as K1-all-short"
     for key in sorted(set(prompt.keys) - HONOURED_KEYS):
-        remedy = "choose one without a key, such as K1-all-short"
-        yield "prompt", f"{name} promises key {key}, which does nothing yet", remedy
+        yield "prompt", f"{name} promises key {key}, which does nothing", remedy
+    if line.opt_out_key in prompt.keys and not stoppable(line):
+        yield (
+            "prompt",
+            f"{name} promises key {line.opt_out_key}, but nothing of this line can be stopped",
+            remedy,
+        )
+
+
+def stoppable(line: Line) -> frozenset[Use]:
+    """The uses that a customer of this line can stop: listening always, recording where he may object (WP-26)."""
+    kept = frozenset() if line.opt_out else {Use.RECORD}
+    return uses_of(line) - kept
 
 
 def _should_say(line: Line) -> str | None:
@@ -133,7 +145,7 @@ def _line_advice(name: str, line: Line, prompt: Prompt) -> Iterator[str]:
         yield f"{where} lasts {prompt.duration:.1f} s, more than prompt_max ({most:.0f} s)"
     elif fault := length_fault(prompt.duration, agent_waits=line.announce == "on-answer"):
         yield f"{where} {fault.text}: an agent waits meanwhile"
-    if line.opt_out and line.opt_out_key not in prompt.keys:
+    if stoppable(line) and line.opt_out_key not in prompt.keys:
         yield f"line.{name}: prompt {prompt.id} offers no key to object: customers can only tell the agent"
 
 

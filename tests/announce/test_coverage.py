@@ -1,5 +1,6 @@
 """A line whose customers would be told too little, or something untrue, stops the start."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def test_the_demo_tells_the_truth(tmp_path: Path) -> None:
         ({"uses": ["listen"]}, "does not say record"),
         ({"says": "may"}, "capture = 'all' needs \"does\""),
         ({"identity": "Another B.V."}, "neither controller nor client"),
-        ({"keys": ["9"]}, "promises key 9, which does nothing yet"),
+        ({"keys": ["7"]}, "promises key 7, which does nothing"),
         ({"kind": "customer-insert"}, "not a customer-notice"),
     ],
 )
@@ -47,6 +48,39 @@ def test_a_prompt_that_does_not_cover_its_line_is_refused(
     with pytest.raises(ConfigError) as caught:
         load_for(load(home))
     assert str(caught.value) == fault
+
+
+@pytest.mark.parametrize("keys", [["9"], ["8"], ["9", "8"]])
+def test_the_keys_that_are_obeyed_may_be_promised(tmp_path: Path, keys: list[str]) -> None:
+    home = site(tmp_path)
+    put(home / "prompts", "K11-all", "en", keys=keys)
+    assert faults(load(home)) == []
+
+
+@pytest.mark.parametrize(
+    ("opt_out", "listen", "stops"),
+    [
+        (True, False, True),
+        (True, True, True),
+        (False, True, True),  # K7b: the key stops the listening only
+        (False, False, False),
+    ],
+)
+def test_nine_may_be_promised_where_it_stops_something(
+    tmp_path: Path, opt_out: bool, listen: bool, stops: bool
+) -> None:
+    home = site(tmp_path)
+    for language in ("nl", "en"):
+        for prompt in ("K1-all-short", "K11-all"):
+            put(home / "prompts", prompt, language, keys=["9"], uses=["record", "listen"])
+    config = load(home)
+    lines = {
+        name: line.model_copy(update={"opt_out": opt_out, "listen": listen})
+        for name, line in config.lines.line.items()
+    }
+    said = faults(replace(config, lines=config.lines.model_copy(update={"line": lines})))
+    assert bool(said) is not stops
+    assert all("promises key 9, but nothing of this line can be stopped" in fault for fault in said)
 
 
 def test_listening_must_be_said(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ ASKED: list[dict[str, Any]] = [
 def test_no_answer_names_who_or_when(socket: Path, asked: dict[str, Any]) -> None:
     answer = call(socket, asked["what"], **{key: value for key, value in asked.items() if key != "what"})
     answer.pop("started", None)  # the server's own
-    said = json.dumps(answer)
+    said = re.sub(r"[0-9a-f]{64}", "", json.dumps(answer))  # in a digest anything may stand by chance
     assert [secret for secret in (*SECRETS, "1900", "1001") if secret in said] == []
 
 
