@@ -1,6 +1,6 @@
 """Does each line's prompt say all that the line will do, truthfully, and nothing that cannot be done?
 
-`check_lines` gives what stops the start; `advise_lines` what an administrator should hear about.
+`check` gives what stops the start; `advise_lines` what an administrator should hear about.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from qm_sip.announce.choose import spoken_for
 from qm_sip.announce.lint import length_fault, lint
+from qm_sip.announce.needs import check_needs, needs, stoppable, uses_of
 from qm_sip.announce.prompts import (
     HONOURED_KEYS,
     Prompt,
@@ -21,37 +22,39 @@ from qm_sip.announce.prompts import (
 from qm_sip.config import Config
 from qm_sip.config.lines import Line
 from qm_sip.errors import ConfigError
-from qm_sip.policy.facts import LineKind, Use
+
+Place = tuple[str, str]  # folder and name of a prompt's files
 
 
-def uses_of(line: Line) -> frozenset[Use]:
-    """The uses of live audio that a line asks for."""
-    asked = {Use.RECORD: line.capture != "none", Use.LISTEN: line.listen}
-    return frozenset(use for use, wanted in asked.items() if wanted and line.kind is LineKind.CUSTOMER_FACING)
-
-
-def needed(config: Config) -> frozenset[str]:
-    """The ids of the prompts that some line plays."""
-    return frozenset(line.prompt for line in config.lines.line.values() if uses_of(line))
+def needed(config: Config, library: PromptLibrary) -> frozenset[Place]:
+    """The prompts that these settings may make heard."""
+    lines = [line for line in config.lines.line.values() if uses_of(line)]
+    notices = {(language, line.prompt) for line in lines for language in line.languages}
+    return frozenset(notices | {need.place for need in needs(config, library)})
 
 
 def load_for(config: Config) -> PromptLibrary:
-    """The prompts, if every line's customers can be told the truth with them; else the first ConfigError.
+    """The prompts, if everybody can be told the truth with them; else the first ConfigError.
 
-    A prompt that no line plays may be broken or not built yet: it is left out.
+    A prompt that these settings never play may be broken or not built yet: it is left out.
     """
     library, faults = load_all_errors(config.server.prompts.directory)
-    wanted = needed(config)
-    errors = [fault for fault in faults if wanted and is_about(fault, wanted)] or check_lines(config, library)
+    wanted = needed(config, library)
+    errors = [fault for fault in faults if wanted and is_about(fault, wanted)] or check(config, library)
     if errors:
         raise errors[0]
     return library
 
 
-def is_about(fault: ConfigError, ids: frozenset[str]) -> bool:
+def is_about(fault: ConfigError, places: frozenset[Place]) -> bool:
     """Whether a fault of a prompt directory concerns one of these prompts, or the directory as a whole."""
     path = Path(fault.file)
-    return path.stem in ids or path.suffix not in (".wav", ".toml")
+    return (path.parent.name, path.stem) in places or path.suffix not in (".wav", ".toml")
+
+
+def check(config: Config, library: PromptLibrary) -> list[ConfigError]:
+    """Everything about prompts that stops the start."""
+    return check_lines(config, library) + check_needs(config, library)
 
 
 def check_lines(config: Config, library: PromptLibrary) -> list[ConfigError]:
@@ -112,12 +115,6 @@ def _prompt_faults(line: Line, prompt: Prompt) -> Iterator[Fault]:
         )
 
 
-def stoppable(line: Line) -> frozenset[Use]:
-    """The uses that a customer of this line can stop: listening always, recording where he may object (WP-26)."""
-    kept = frozenset() if line.opt_out else {Use.RECORD}
-    return uses_of(line) - kept
-
-
 def _should_say(line: Line) -> str | None:
     """A false "may" is as wrong as a false "does" (FAQ-A.17)."""
     if line.capture == "none":
@@ -134,7 +131,9 @@ def advise_lines(config: Config, library: PromptLibrary) -> list[str]:
         if uses_of(line) and (prompt := library.find(line.prompt, language))
     }
     advice = [text for (name, _), (line, prompt) in used.items() for text in _line_advice(name, line, prompt)]
-    sidecars = sorted({prompt.path.with_suffix(".toml") for _, prompt in used.values()})
+    others = [library.find(need.id, need.language) for need in needs(config, library)]
+    heard = [prompt for _, prompt in used.values()] + [prompt for prompt in others if prompt]
+    sidecars = sorted({prompt.path.with_suffix(".toml") for prompt in heard})
     return list(dict.fromkeys(advice)) + [text for path in sidecars for text in _text_advice(path)]
 
 

@@ -167,7 +167,7 @@ class PromptLibrary:
         """The prompt, or ConfigError: for places that have checked that it must exist."""
         found = self.find(prompt_id, language)
         if found is None:
-            wav = self.directory / language / f"{prompt_id}.wav"
+            wav = self.directory / folder_of(language) / f"{prompt_id}.wav"
             raise ConfigError(
                 f"no prompt {prompt_id!r} in language {language!r}", file=wav, remedy=_known(self, prompt_id)
             )
@@ -307,6 +307,11 @@ def read_sidecar(path: Path) -> Sidecar:
         raise ConfigError(first["msg"], file=path, key=key, remedy="docs/commands.md, prompts") from None
     _check_place(path, sidecar)
     return sidecar
+
+
+def folder_of(language: str) -> str:
+    """The folder in which prompts of a language lie."""
+    return TONES if language == NO_LANGUAGE else language
 
 
 def _check_place(path: Path, sidecar: Sidecar) -> None:

@@ -23,7 +23,7 @@ def faults(config: Config) -> list[str]:
 def test_the_demo_tells_the_truth(tmp_path: Path) -> None:
     config = load(site(tmp_path))
     assert faults(config) == []
-    assert {prompt.id for prompt in load_for(config)} == {"K1-all-short", "K11-all"}
+    assert {prompt.id for prompt in load_for(config)} >= {"K1-all-short-key", "K11-all-key", "K14", "T-A1"}
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_prompt_that_does_not_cover_its_line_is_refused(
     tmp_path: Path, values: dict[str, object], says: str
 ) -> None:
     home = site(tmp_path)
-    put(home / "prompts", "K11-all", "en", **values)
+    put(home / "prompts", "K11-all-key", "en", **values)
     (fault,) = faults(load(home))
     assert says in fault
     assert "lines.toml: line.outbound." in fault
@@ -53,7 +53,7 @@ def test_a_prompt_that_does_not_cover_its_line_is_refused(
 @pytest.mark.parametrize("keys", [["9"], ["8"], ["9", "8"]])
 def test_the_keys_that_are_obeyed_may_be_promised(tmp_path: Path, keys: list[str]) -> None:
     home = site(tmp_path)
-    put(home / "prompts", "K11-all", "en", keys=keys)
+    put(home / "prompts", "K11-all-key", "en", keys=keys)
     assert faults(load(home)) == []
 
 
@@ -71,7 +71,7 @@ def test_nine_may_be_promised_where_it_stops_something(
 ) -> None:
     home = site(tmp_path)
     for language in ("nl", "en"):
-        for prompt in ("K1-all-short", "K11-all"):
+        for prompt in ("K1-all-short-key", "K11-all-key"):
             put(home / "prompts", prompt, language, keys=["9"], uses=["record", "listen"])
     config = load(home)
     lines = {
@@ -91,9 +91,9 @@ def test_listening_must_be_said(tmp_path: Path) -> None:
 def test_each_language_needs_its_prompt(tmp_path: Path) -> None:
     home = site(tmp_path)
     for suffix in ("toml", "wav"):
-        (home / f"prompts/en/K11-all.{suffix}").unlink()
+        (home / f"prompts/en/K11-all-key.{suffix}").unlink()
     (fault,) = faults(load(home))
-    assert "no prompt 'K11-all' in language 'en'" in fault
+    assert "no prompt 'K11-all-key' in language 'en'" in fault
 
 
 def test_a_line_that_records_nothing_needs_no_prompt(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_line_that_records_nothing_needs_no_prompt(tmp_path: Path) -> None:
     assert len(load_for(load(home))) == 0
 
 
-@pytest.mark.parametrize("missing", ["K1-all-short.wav", "K1-all-short.toml"])
+@pytest.mark.parametrize("missing", ["K1-all-short-key.wav", "K1-all-short-key.toml"])
 def test_a_prompt_that_a_line_plays_stops_the_start_when_its_file_is_missing(
     tmp_path: Path, missing: str
 ) -> None:
@@ -125,13 +125,13 @@ def test_a_prompt_directory_that_is_missing_stops_the_start(tmp_path: Path) -> N
 
 def test_advice_about_length_keys_and_texts(tmp_path: Path) -> None:
     home = site(tmp_path)
-    put(home / "prompts", "K1-all-short", seconds=12.0, text="Dit gesprek wordt opgenomen om te coachen.")
+    put(home / "prompts", "K1-all-short-key", seconds=12.0, text="Dit gesprek wordt opgenomen om te coachen.")
     config = load(home)
     advice = "\n".join(advise_lines(config, load_prompts(config.server.prompts.directory)))
-    assert "line.sales: prompt K1-all-short (nl) lasts 12.0 s, more than prompt_max (10 s)" in advice
-    assert "line.support: prompt K1-all-short (nl) lasts" not in advice
-    assert "K1-all-short.toml: the first sentence does not say {identity} (rule 1)" in advice
-    assert advice.count("line.support: prompt K1-all-short offers no key to object") == 1
+    assert "line.sales: prompt K1-all-short-key (nl) lasts 12.0 s, more than prompt_max (10 s)" in advice
+    assert "line.support: prompt K1-all-short-key (nl) lasts" not in advice
+    assert "K1-all-short-key.toml: the first sentence does not say {identity} (rule 1)" in advice
+    assert advice.count("line.support: prompt K1-all-short-key offers no key to object") == 1
 
 
 def facts(line: str, language: str | None) -> CallFacts:
