@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from qm_sip.announce.choose import spoken_for
@@ -20,10 +22,16 @@ from qm_sip.announce.prompts import (
     read_sidecar,
 )
 from qm_sip.config import Config
+from qm_sip.config.duration import Duration
 from qm_sip.config.lines import Line
 from qm_sip.errors import ConfigError
+from qm_sip.policy.clocks import destroyed_by
 
 Place = tuple[str, str]  # folder and name of a prompt's files
+
+# How long recordings are kept, as the shipped K21 says it.
+K21_SAYS = re.compile("twee maanden|two months")
+K21_MEANS = Duration.parse("P2M")
 
 
 def needed(config: Config, library: PromptLibrary) -> frozenset[Place]:
@@ -131,6 +139,9 @@ def advise_lines(config: Config, library: PromptLibrary) -> list[str]:
         if uses_of(line) and (prompt := library.find(line.prompt, language))
     }
     advice = [text for (name, _), (line, prompt) in used.items() for text in _line_advice(name, line, prompt)]
+    advice += [
+        text for (name, _), (line, _) in used.items() for text in _kept_longer(config, library, name, line)
+    ]
     others = [library.find(need.id, need.language) for need in needs(config, library)]
     heard = [prompt for _, prompt in used.values()] + [prompt for prompt in others if prompt]
     sidecars = sorted({prompt.path.with_suffix(".toml") for prompt in heard})
@@ -145,7 +156,17 @@ def _line_advice(name: str, line: Line, prompt: Prompt) -> Iterator[str]:
     elif fault := length_fault(prompt.duration, agent_waits=line.announce == "on-answer"):
         yield f"{where} {fault.text}: an agent waits meanwhile"
     if stoppable(line) and line.opt_out_key not in prompt.keys:
-        yield f"line.{name}: prompt {prompt.id} offers no key to object: customers can only tell the agent"
+        yield f"line.{name}: prompt {prompt.id} offers no key to object: customers do not hear how they can"
+
+
+def _kept_longer(config: Config, library: PromptLibrary, name: str, line: Line) -> Iterator[str]:
+    """K21 must not promise an end that comes later (rule 6)."""
+    now = datetime.now(UTC)
+    ends = {purpose: destroyed_by(config, purpose, now) for purpose in line.purposes}
+    late = sorted(purpose for purpose, end in ends.items() if end and end > K21_MEANS.after(now))
+    said = [prompt for language in line.languages if (prompt := library.find("K21", language))]
+    if late and any(K21_SAYS.search(prompt.text) for prompt in said):
+        yield f"line.{name}: K21 says two months at most, but {', '.join(late)} is kept longer: change its text"
 
 
 def _text_advice(path: Path) -> Iterator[str]:

@@ -134,6 +134,18 @@ def test_advice_about_length_keys_and_texts(tmp_path: Path) -> None:
     assert advice.count("line.support: prompt K1-all-short-key offers no key to object") == 1
 
 
+def test_advice_where_recordings_are_kept_longer_than_the_information_says(tmp_path: Path) -> None:
+    config = load(site(tmp_path))
+    library = load_prompts(config.server.prompts.directory)
+    late = "K21 says two months at most, but legal_duty is kept longer"
+    assert not any(late in text for text in advise_lines(config, library))
+    lines = {"duty": config.lines.line["sales"].model_copy(update={"purposes": ("legal_duty",)})}
+    duty = replace(config, lines=config.lines.model_copy(update={"line": lines}))
+    assert [text for text in advise_lines(duty, library) if "K21" in text] == [
+        f"line.duty: {late}: change its text"
+    ]
+
+
 def facts(line: str, language: str | None) -> CallFacts:
     return CallFacts(
         call=CallId("c1"),
