@@ -4,7 +4,9 @@
 - `lint`     the eight rules for a text that a customer hears
 - `choose`   which prompt a call gets: the line's, in the language asked for, or none (then it is blocked)
 - `coverage` does each line's prompt say all that the line will do, and nothing else?
-- `build`    `qm-sip prompts build`: espeak-ng speaks the texts
+- `needs`    which confirmations, notices to staff and tones must be there for what the settings can make heard
+- `build`    `qm-sip prompts build`: espeak-ng speaks the texts, `tones` sounds the tones
+- `document` writes docs/prompts.md, every word that anybody hears
 
 Playing is the media engine's work, and so is the proof that a prompt was played to its end (I2).
 """

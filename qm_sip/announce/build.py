@@ -1,4 +1,4 @@
-"""`qm-sip prompts build`: speak each sidecar's text with espeak-ng into the WAV beside it.
+"""`qm-sip prompts build`: speak each sidecar's text with espeak-ng into the WAV beside it, or sound its tone.
 
 The same text and the same espeak-ng give the same bytes, so the digest in old proofs can be made again. What
 a person recorded is never written over: neither a sidecar with `recorded_by`, nor a WAV without our mark.
@@ -19,6 +19,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from qm_sip.announce.prompts import Sidecar, read_sidecar
+from qm_sip.announce.tones import sound
 from qm_sip.announce.wav import RATE, WavError, read_wav, write_wav
 from qm_sip.errors import ConfigError, StartError
 
@@ -57,7 +58,8 @@ def build(path: Path, sidecar: Sidecar) -> Built:
     before = wav.read_bytes() if wav.exists() else b""
     if sidecar.recorded_by or (before and not _is_ours(before)):
         return Built(wav, "own-recording", _seconds(before))
-    data = write_wav(speak(sidecar), sidecar.text_digest)
+    samples = sound(sidecar.tone) if sidecar.tone else speak(sidecar)
+    data = write_wav(samples, sidecar.text_digest)
     if data == before:
         return Built(wav, "unchanged", _seconds(data))
     _write(wav, data)

@@ -1,4 +1,7 @@
-"""Which prompt a call gets: the line's, in the language asked for; or none, and then it may not be used."""
+"""Which prompt a call gets: the line's, in the language asked for; or none, and then it may not be used.
+
+And what staff hear: in their language, or in mid-call as a tone.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,25 @@ def prompt_for(
     if prompt is None or prompt.identity not in spoken_for(line) or not prompt.covers(uses, purposes):
         return None
     return prompt
+
+
+def language_of_staff(config: Config, line: Line | None = None) -> str:
+    """What agents and supervisors are spoken to in: the first language of the line; of [customer] for menus."""
+    return (line or config.lines.customer).languages[0]
+
+
+def agent_hears(config: Config, prompt_id: str, *, talking: bool) -> str:
+    """The id of what stands for A1, A2 ...: while he talks a tone, unless the works council asked for speech."""
+    tones = talking and config.regulation.notices.agent_mid_call == "tone"
+    return f"T-{prompt_id}" if tones else prompt_id
+
+
+def prompt_for_agent(
+    config: Config, library: PromptLibrary, prompt_id: str, line: Line | None = None, *, talking: bool
+) -> Prompt | None:
+    """The prompt that says A1, A2 ... to an agent of this line."""
+    heard = agent_hears(config, prompt_id, talking=talking)
+    return library.tone(heard) if heard != prompt_id else library.find(heard, language_of_staff(config, line))
 
 
 def spoken_for(line: Line) -> set[str]:

@@ -1,15 +1,18 @@
 """Does each line's prompt say all that the line will do, truthfully, and nothing that cannot be done?
 
-`check_lines` gives what stops the start; `advise_lines` what an administrator should hear about.
+`check` gives what stops the start; `advise_lines` what an administrator should hear about.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from qm_sip.announce.choose import spoken_for
 from qm_sip.announce.lint import length_fault, lint
+from qm_sip.announce.needs import check_needs, needs, stoppable, uses_of
 from qm_sip.announce.prompts import (
     HONOURED_KEYS,
     Prompt,
@@ -19,39 +22,47 @@ from qm_sip.announce.prompts import (
     read_sidecar,
 )
 from qm_sip.config import Config
+from qm_sip.config.duration import Duration
 from qm_sip.config.lines import Line
 from qm_sip.errors import ConfigError
-from qm_sip.policy.facts import LineKind, Use
+from qm_sip.policy.clocks import destroyed_by
+
+Place = tuple[str, str]  # folder and name of a prompt's files
+
+# How long recordings are kept, as the shipped K21 says it.
+K21_SAYS = re.compile("twee maanden|two months")
+K21_MEANS = Duration.parse("P2M")
 
 
-def uses_of(line: Line) -> frozenset[Use]:
-    """The uses of live audio that a line asks for."""
-    asked = {Use.RECORD: line.capture != "none", Use.LISTEN: line.listen}
-    return frozenset(use for use, wanted in asked.items() if wanted and line.kind is LineKind.CUSTOMER_FACING)
-
-
-def needed(config: Config) -> frozenset[str]:
-    """The ids of the prompts that some line plays."""
-    return frozenset(line.prompt for line in config.lines.line.values() if uses_of(line))
+def needed(config: Config, library: PromptLibrary) -> frozenset[Place]:
+    """The prompts that these settings may make heard."""
+    lines = [line for line in config.lines.line.values() if uses_of(line)]
+    notices = {(language, line.prompt) for line in lines for language in line.languages}
+    return frozenset(notices | {need.place for need in needs(config, library)})
 
 
 def load_for(config: Config) -> PromptLibrary:
-    """The prompts, if every line's customers can be told the truth with them; else the first ConfigError.
+    """The prompts, if everybody can be told the truth with them; else the first ConfigError.
 
-    A prompt that no line plays may be broken or not built yet: it is left out.
+    A prompt that these settings never play may be broken or not built yet: it is left out.
     """
     library, faults = load_all_errors(config.server.prompts.directory)
-    wanted = needed(config)
-    errors = [fault for fault in faults if wanted and is_about(fault, wanted)] or check_lines(config, library)
+    wanted = needed(config, library)
+    errors = [fault for fault in faults if wanted and is_about(fault, wanted)] or check(config, library)
     if errors:
         raise errors[0]
     return library
 
 
-def is_about(fault: ConfigError, ids: frozenset[str]) -> bool:
+def is_about(fault: ConfigError, places: frozenset[Place]) -> bool:
     """Whether a fault of a prompt directory concerns one of these prompts, or the directory as a whole."""
     path = Path(fault.file)
-    return path.stem in ids or path.suffix not in (".wav", ".toml")
+    return (path.parent.name, path.stem) in places or path.suffix not in (".wav", ".toml")
+
+
+def check(config: Config, library: PromptLibrary) -> list[ConfigError]:
+    """Everything about prompts that stops the start."""
+    return check_lines(config, library) + check_needs(config, library)
 
 
 def check_lines(config: Config, library: PromptLibrary) -> list[ConfigError]:
@@ -101,9 +112,15 @@ def _prompt_faults(line: Line, prompt: Prompt) -> Iterator[Fault]:
             problem,
             f"set identity in {prompt.path.with_suffix('.toml').name} and build it again",
         )
+    remedy = "choose one without a key, such as K1-all-short"
     for key in sorted(set(prompt.keys) - HONOURED_KEYS):
-        remedy = "choose one without a key, such as K1-all-short"
-        yield "prompt", f"{name} promises key {key}, which does nothing yet", remedy
+        yield "prompt", f"{name} promises key {key}, which does nothing", remedy
+    if line.opt_out_key in prompt.keys and not stoppable(line):
+        yield (
+            "prompt",
+            f"{name} promises key {line.opt_out_key}, but nothing of this line can be stopped",
+            remedy,
+        )
 
 
 def _should_say(line: Line) -> str | None:
@@ -122,7 +139,12 @@ def advise_lines(config: Config, library: PromptLibrary) -> list[str]:
         if uses_of(line) and (prompt := library.find(line.prompt, language))
     }
     advice = [text for (name, _), (line, prompt) in used.items() for text in _line_advice(name, line, prompt)]
-    sidecars = sorted({prompt.path.with_suffix(".toml") for _, prompt in used.values()})
+    advice += [
+        text for (name, _), (line, _) in used.items() for text in _kept_longer(config, library, name, line)
+    ]
+    others = [library.find(need.id, need.language) for need in needs(config, library)]
+    heard = [prompt for _, prompt in used.values()] + [prompt for prompt in others if prompt]
+    sidecars = sorted({prompt.path.with_suffix(".toml") for prompt in heard})
     return list(dict.fromkeys(advice)) + [text for path in sidecars for text in _text_advice(path)]
 
 
@@ -133,8 +155,18 @@ def _line_advice(name: str, line: Line, prompt: Prompt) -> Iterator[str]:
         yield f"{where} lasts {prompt.duration:.1f} s, more than prompt_max ({most:.0f} s)"
     elif fault := length_fault(prompt.duration, agent_waits=line.announce == "on-answer"):
         yield f"{where} {fault.text}: an agent waits meanwhile"
-    if line.opt_out and line.opt_out_key not in prompt.keys:
-        yield f"line.{name}: prompt {prompt.id} offers no key to object: customers can only tell the agent"
+    if stoppable(line) and line.opt_out_key not in prompt.keys:
+        yield f"line.{name}: prompt {prompt.id} offers no key to object: customers do not hear how they can"
+
+
+def _kept_longer(config: Config, library: PromptLibrary, name: str, line: Line) -> Iterator[str]:
+    """K21 must not promise an end that comes later (rule 6)."""
+    now = datetime.now(UTC)
+    ends = {purpose: destroyed_by(config, purpose, now) for purpose in line.purposes}
+    late = sorted(purpose for purpose, end in ends.items() if end and end > K21_MEANS.after(now))
+    said = [prompt for language in line.languages if (prompt := library.find("K21", language))]
+    if late and any(K21_SAYS.search(prompt.text) for prompt in said):
+        yield f"line.{name}: K21 says two months at most, but {', '.join(late)} is kept longer: change its text"
 
 
 def _text_advice(path: Path) -> Iterator[str]:

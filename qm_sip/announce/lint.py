@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from qm_sip.announce.prompts import SLOT, PromptKind, Sidecar
+from qm_sip.announce.prompts import NOTICE_MS, SLOT, WEBSITE, PromptKind, Sidecar
 from qm_sip.policy.facts import Use
 
 SHORT_SECONDS, LONG_SECONDS = 10.0, 15.0
 
 CUSTOMER = {PromptKind.CUSTOMER_NOTICE, PromptKind.CUSTOMER_INSERT, PromptKind.CUSTOMER_CONFIRMATION}
+STAFF = {PromptKind.AGENT, PromptKind.SUPERVISOR}
 
 # The words that name a purpose plainly. A purpose without a row here is looked for by its own name.
 PURPOSE_WORDS: dict[str, dict[str, str]] = {
@@ -53,7 +54,9 @@ class Fault:
 
 
 def lint(sidecar: Sidecar) -> list[Fault]:
-    """Every fault of a text."""
+    """Every fault of a text. A tone has none."""
+    if sidecar.tone:
+        return []
     return [Fault(rule, fault) for rule, check in RULES for fault in check(sidecar)]
 
 
@@ -63,6 +66,12 @@ def length_fault(seconds: float, *, agent_waits: bool) -> Fault | None:
     if seconds <= most:
         return None
     return Fault(7, f"lasts {seconds:.1f} s; aim at {most:.0f} s at most")
+
+
+def notice_fault(seconds: float) -> Fault | None:
+    """Rule 7 for the agent's ear: while he talks to a customer, nothing lasts longer than 3 s."""
+    most = NOTICE_MS / 1000
+    return None if seconds <= most else Fault(7, f"lasts {seconds:.1f} s; {most:.0f} s at most")
 
 
 def _has(words: dict[str, str], sidecar: Sidecar) -> bool | None:
@@ -78,6 +87,8 @@ def _name_first(sidecar: Sidecar) -> Iterator[str]:
         yield f"the first sentence does not say {SLOT}"
     if SLOT in sidecar.text and not sidecar.identity:
         yield f"the text has {SLOT}, but identity is empty"
+    if WEBSITE in sidecar.text and not sidecar.website:
+        yield f"the text has {WEBSITE}, but website is empty"
 
 
 def _every_purpose(sidecar: Sidecar) -> Iterator[str]:
@@ -116,9 +127,9 @@ def _listening(sidecar: Sidecar) -> Iterator[str]:
 
 
 def _choice_last(sidecar: Sidecar) -> Iterator[str]:
-    """5. The choice comes last, and the keys are those of the sidecar."""
+    """5. The choice comes last, and the keys are those of the sidecar. A menu of staff reads the other way round."""
     pattern = KEY_WORDS.get(sidecar.language)
-    if pattern is None:
+    if pattern is None or sidecar.kind in STAFF:
         return
     said = tuple(re.findall(pattern, sidecar.spoken))
     if set(said) != set(sidecar.keys):
@@ -130,9 +141,8 @@ def _choice_last(sidecar: Sidecar) -> Iterator[str]:
 
 def _only_what_is_true(sidecar: Sidecar) -> Iterator[str]:
     """6. "Erased" is spoken after the destruction, so only by a confirmation."""
-    if sidecar.kind in (PromptKind.CUSTOMER_NOTICE, PromptKind.CUSTOMER_INSERT) and _has(
-        UNDONE_WORDS, sidecar
-    ):
+    before = (PromptKind.CUSTOMER_NOTICE, PromptKind.CUSTOMER_INSERT)
+    if sidecar.kind in before and _has(UNDONE_WORDS, sidecar):
         yield "a notice cannot say that something has been erased"
 
 
@@ -142,7 +152,7 @@ def _address(sidecar: Sidecar) -> Iterator[str]:
         return
     if sidecar.kind in CUSTOMER and INFORMAL.search(sidecar.text):
         yield "a customer is addressed with u"
-    if sidecar.kind is PromptKind.AGENT and FORMAL.search(sidecar.text):
+    if sidecar.kind in STAFF and FORMAL.search(sidecar.text):
         yield "staff are addressed with je"
 
 

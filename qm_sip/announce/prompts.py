@@ -3,6 +3,9 @@
 `config/prompts/<language>/<id>.wav` and `.toml`. The sidecar is what the gate believes: which name is spoken,
 which uses and purposes are named, "may" or "does" (KSF15-6.6a, FAQ-A.17). The WAV is named by its SHA-256,
 which goes into the proof of each announcement, so nobody can later swap what was said.
+
+A tone is a prompt without words, `config/prompts/tones/<id>.toml`: a sentence over a talking customer would be an
+insult to both, so in mid-call staff hear tones. It has no language.
 """
 
 from __future__ import annotations
@@ -24,10 +27,14 @@ from qm_sip.errors import ConfigError
 from qm_sip.policy.facts import Digest, Use
 
 SLOT = "{identity}"
+WEBSITE = "{website}"
+NO_LANGUAGE = "zxx"  # ISO 639-2: no linguistic content
+TONES = "tones"  # the folder of what has no language
 
-# The keys that the running program obeys while a notice plays. A text may promise no other: say only what the
-# machine has made true. No key is obeyed yet, so a line with a prompt that says "press 9" is refused.
-HONOURED_KEYS: frozenset[str] = frozenset()
+# The keys that the running program obeys while a notice plays: 9 objects, 8 asks for more information. A text may
+# promise no other: say only what the machine has made true.
+HONOURED_KEYS = frozenset({"8", "9"})
+NOTICE_MS = 3000  # what an agent hears while somebody talks to him lasts no longer
 
 
 class PromptKind(StrEnum):
@@ -40,16 +47,36 @@ class PromptKind(StrEnum):
     SUPERVISOR = "supervisor"
 
 
+class Part(BaseModel):
+    """A part of a tone: a sound, or without `hz` a pause."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hz: int | None = Field(default=None, ge=300, le=3400)  # what a telephone passes
+    to_hz: int | None = Field(default=None, ge=300, le=3400)  # where it glides to, if it does
+    ms: int = Field(ge=20, le=NOTICE_MS)
+    level_dbfs: int = Field(default=-16, ge=-60, le=-6)  # 0 is the loudest sine there can be
+
+    def __str__(self) -> str:
+        if self.hz is None:
+            return f"pause {self.ms} ms"
+        glide = f" to {self.to_hz}" if self.to_hz else ""
+        return f"{self.hz}{glide} Hz {self.ms} ms at {self.level_dbfs} dBFS"
+
+
 class Sidecar(BaseModel):
     """The TOML beside a WAV. Unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")
-    language: str = Field(pattern=r"^[a-z]{2,3}$")
+    language: str = Field(default=NO_LANGUAGE, pattern=r"^[a-z]{2,3}$")
     kind: PromptKind
-    text: str = Field(min_length=1, max_length=1000)  # what is said; {identity} stands for the name
+    when: str = ""  # when it is heard, for docs/prompts.md
+    text: str = Field(default="", max_length=1000)  # what is said; {identity} stands for the name
+    tone: tuple[Part, ...] = Field(default=(), max_length=20)  # instead of a text
     identity: str = ""  # the controller or client whose name is spoken (KSF15-6.6a)
+    website: str = ""  # what {website} stands for, as it is spoken: "voorbeeld punt nl"
     uses: frozenset[Use] = frozenset()
     purposes: frozenset[str] = frozenset()
     says: Literal["may", "does"] | None = None  # of the recording; of listening if only that is named
@@ -64,15 +91,27 @@ class Sidecar(BaseModel):
     def _one_line(cls, text: str) -> str:
         return " ".join(text.split())
 
+    @field_validator("tone")
+    @classmethod
+    def _short(cls, tone: tuple[Part, ...]) -> tuple[Part, ...]:
+        if sum(part.ms for part in tone) > NOTICE_MS:
+            raise ValueError(f"a tone lasts at most {NOTICE_MS} ms")
+        return tone
+
     @property
     def spoken(self) -> str:
-        """The text with the name in its place: exactly what is to be heard."""
-        return self.text.replace(SLOT, self.identity)
+        """Exactly what is to be heard: the text with the names in their places, or the tone's parts."""
+        if self.tone:
+            return ", ".join(map(str, self.tone))
+        return self.text.replace(SLOT, self.identity).replace(WEBSITE, self.website)
 
     @property
     def text_digest(self) -> str:
-        """What a built WAV carries, so that a text changed after the build is noticed."""
-        recipe = f"{self.language}\n{self.spoken}\n{self.length or ''}"
+        """What a built WAV carries, so that a text changed after the build is noticed.
+
+        A tone's has its id in it: two that sound alike stay two prompts, since a prompt is named by its bytes.
+        """
+        recipe = f"{self.language}\n{self.spoken}\n{self.id if self.tone else self.length or ''}"
         return hashlib.sha256(recipe.encode()).hexdigest()
 
 
@@ -88,7 +127,7 @@ class Prompt:
     uses: frozenset[Use]
     purposes: frozenset[str]
     says: Literal["may", "does"] | None
-    text: str  # with the name in its place
+    text: str  # with the name in its place; of a tone its parts
     duration: float  # seconds
     kind: PromptKind = PromptKind.CUSTOMER_NOTICE
     keys: tuple[str, ...] = ()
@@ -128,7 +167,7 @@ class PromptLibrary:
         """The prompt, or ConfigError: for places that have checked that it must exist."""
         found = self.find(prompt_id, language)
         if found is None:
-            wav = self.directory / language / f"{prompt_id}.wav"
+            wav = self.directory / folder_of(language) / f"{prompt_id}.wav"
             raise ConfigError(
                 f"no prompt {prompt_id!r} in language {language!r}", file=wav, remedy=_known(self, prompt_id)
             )
@@ -136,6 +175,9 @@ class PromptLibrary:
 
     def find(self, prompt_id: str, language: str) -> Prompt | None:
         return self.prompts.get((prompt_id, language))
+
+    def tone(self, prompt_id: str) -> Prompt | None:
+        return self.find(prompt_id, NO_LANGUAGE)
 
     def languages(self, prompt_id: str) -> list[str]:
         return sorted(language for known, language in self.prompts if known == prompt_id)
@@ -171,14 +213,24 @@ def load_all_errors(directory: Path) -> tuple[PromptLibrary, list[ConfigError]]:
         ]
     errors: list[ConfigError] = [*_lone_wavs(directory)]
     prompts: dict[tuple[str, str], Prompt] = {}
+    by_digest: dict[Digest, Prompt] = {}
     for path in sorted(directory.glob("*/*.toml")):
         try:
             prompt = load_prompt(path)
+            _check_twin(prompt, by_digest.setdefault(prompt.digest, prompt))
         except ConfigError as error:
             errors.append(error)
         else:
             prompts[prompt.id, prompt.language] = prompt
     return PromptLibrary(directory, prompts), errors
+
+
+def _check_twin(prompt: Prompt, twin: Prompt) -> None:
+    """A proof names a prompt by its bytes, so the same bytes cannot tell two things."""
+    told = [(one.identity, one.uses, one.purposes) for one in (prompt, twin)]
+    if told[0] != told[1]:
+        problem = f"sounds exactly like {twin.id} ({twin.language}), of which the sidecar says something else"
+        raise ConfigError(problem, file=prompt.path, remedy="record it, or make both sidecars say the same")
 
 
 def _lone_wavs(directory: Path) -> Iterator[ConfigError]:
@@ -257,14 +309,26 @@ def read_sidecar(path: Path) -> Sidecar:
     return sidecar
 
 
+def folder_of(language: str) -> str:
+    """The folder in which prompts of a language lie."""
+    return TONES if language == NO_LANGUAGE else language
+
+
 def _check_place(path: Path, sidecar: Sidecar) -> None:
     if sidecar.id != path.stem:
         raise ConfigError(f"id {sidecar.id!r} is not the file's name", file=path, key="id", remedy=path.stem)
-    if sidecar.language != path.parent.name:
-        remedy = f"{path.parent.name}, or move the file"
+    if bool(sidecar.text) == bool(sidecar.tone):
+        raise ConfigError("needs a text or a tone, one of them", file=path, key="text", remedy="see K1-short")
+    folder, remedy = path.parent.name, f"{path.parent.name}, or move the file"
+    if sidecar.tone and (folder, sidecar.language) != (TONES, NO_LANGUAGE):
+        remedy = f"put it into {TONES}/, without a language"
+        raise ConfigError("a tone has no language", file=path, key="language", remedy=remedy)
+    if sidecar.text and sidecar.language != folder:
         raise ConfigError("language is not the folder's name", file=path, key="language", remedy=remedy)
     if sidecar.kind is PromptKind.CUSTOMER_NOTICE:
         _check_notice(path, sidecar)
+    elif sidecar.kind is not PromptKind.CUSTOMER_INSERT:
+        _check_opens_nothing(path, sidecar)
 
 
 def _check_notice(path: Path, sidecar: Sidecar) -> None:
@@ -273,3 +337,14 @@ def _check_notice(path: Path, sidecar: Sidecar) -> None:
         if not getattr(sidecar, key):
             remedy = 'says = "may" or "does"' if key == "says" else f"{key} = what the text names"
             raise ConfigError("a customer notice must state it", file=path, key=key, remedy=remedy)
+    if sidecar.tone:
+        raise ConfigError("a tone tells nobody anything", file=path, key="tone", remedy="write a text")
+
+
+def _check_opens_nothing(path: Path, sidecar: Sidecar) -> None:
+    """What is heard in the middle of a call, or by staff, is no notice to a customer."""
+    for key in ("uses", "purposes", "says"):
+        if getattr(sidecar, key):
+            raise ConfigError(
+                f"{sidecar.kind} tells of no use", file=path, key=key, remedy=f"leave {key} out"
+            )

@@ -15,6 +15,7 @@ import typer
 
 from qm_sip import config as settings
 from qm_sip.announce import coverage, prompts
+from qm_sip.announce.needs import uses_of
 from qm_sip.announce.prompts import PromptLibrary
 from qm_sip.cli.options import ConfigDir, Json
 from qm_sip.cli.output import Status, emit_json, say
@@ -74,10 +75,10 @@ def find(directory: Path, asterisk: Path | None = None) -> Iterator[Finding]:
         return
     config = settings.load(directory)
     library, faults = prompts.load_all_errors(config.server.prompts.directory)
-    needed = coverage.needed(config)
+    needed = coverage.needed(config, library)
     for fault in faults:
         yield _error(fault) if needed and coverage.is_about(fault, needed) else _advice_of(fault)
-    yield from map(_error, coverage.check_lines(config, library))
+    yield from map(_error, coverage.check(config, library))
     yield from _advice(config, library)
     yield from _codes(config, asterisk)
     yield from _storage(config)
@@ -100,7 +101,7 @@ def _advice(config: Config, library: PromptLibrary) -> Iterator[Finding]:
             "[never] confidential is empty: no works council, company doctor or confidential adviser is named"
         )
         yield Finding("advice", problem, "name their numbers", str(config.directory / "lines.toml"))
-    if not any(coverage.uses_of(line) for line in config.lines.line.values()):
+    if not any(uses_of(line) for line in config.lines.line.values()):
         yield Finding("advice", "no line records or is heard", "that is how the shipped files are meant")
 
 

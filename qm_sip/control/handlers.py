@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from qm_sip.announce.coverage import uses_of
+from qm_sip.announce.needs import uses_of
 from qm_sip.announce.prompts import PromptLibrary, describe
 from qm_sip.call.words import Word
 from qm_sip.config import Config, Line

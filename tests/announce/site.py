@@ -10,7 +10,7 @@ import pyrage
 
 from qm_sip import config as settings
 from qm_sip.config import Config
-from tests.announce.helpers import put
+from tests.announce.helpers import put, put_rest
 
 EXAMPLES = Path(__file__).parents[2] / "config" / "examples"
 RECIPIENT = str(pyrage.x25519.Identity.generate().to_public())
@@ -26,9 +26,10 @@ def site(tmp_path: Path, *, prompts: bool = True, **replaced: tuple[str, str]) -
         assert old in (home / f"{name}.toml").read_text()
         rewrite(home / f"{name}.toml", old, new)
     if prompts:
+        put_rest(home / "prompts")
         for language in ("nl", "en"):
-            put(home / "prompts", "K1-all-short", language, seconds=5.0)
-            put(home / "prompts", "K11-all", language, seconds=5.0)
+            put(home / "prompts", "K1-all-short-key", language, seconds=5.0)
+            put(home / "prompts", "K11-all-key", language, seconds=5.0)
     return home
 
 

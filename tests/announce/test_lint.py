@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qm_sip.announce.lint import length_fault, lint
+from qm_sip.announce.lint import length_fault, lint, notice_fault
 from qm_sip.announce.prompts import HONOURED_KEYS, Sidecar, read_sidecar
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -78,6 +78,10 @@ def test_a_good_text_has_no_fault() -> None:
         (6, {"text": GOOD["text"].replace("Liever", "Alles is gewist. Liever")}),
         (8, {"text": GOOD["text"].replace("Liever", "Wil je dat liever")}),
         (8, {"kind": "agent", "text": "De klant hoort u niet.", "uses": [], "purposes": [], "keys": []}),
+        (8, {"kind": "supervisor", "text": "U luistert mee.", "uses": [], "purposes": [], "keys": []}),
+        (8, {"kind": "customer-confirmation", "text": "Je opname is gewist.", "uses": [], "keys": []}),
+        (5, {"kind": "customer-confirmation", "text": "Toets een 9.", "uses": [], "keys": []}),
+        (1, {"kind": "customer-confirmation", "text": "Via {website}.", "uses": [], "keys": []}),
     ],
 )
 def test_each_rule_broken_is_found(rule: int, changed: dict[str, object]) -> None:
@@ -101,6 +105,18 @@ def test_short_where_an_agent_waits() -> None:
     assert length_fault(12.0, agent_waits=False) is None
 
 
-def test_no_key_is_obeyed_yet_so_none_may_be_promised() -> None:
-    """The day a key is built, this constant names it and the prompts that promise it become usable."""
-    assert frozenset() == HONOURED_KEYS
+def test_a_notice_in_the_agents_ear_lasts_three_seconds_at_most() -> None:
+    assert notice_fault(3.0) is None
+    fault = notice_fault(3.2)
+    assert fault is not None
+    assert fault.rule == 7
+
+
+def test_a_menu_of_staff_names_its_key_before_what_it_does() -> None:
+    sidecar = {"id": "W", "language": "en", "kind": "supervisor", "text": "Press 1 to wait.", "keys": ["1"]}
+    assert lint(Sidecar.model_validate(sidecar)) == []
+
+
+def test_no_text_promises_a_key_that_is_not_obeyed() -> None:
+    notices = [sidecar for path in SHIPPED if (sidecar := read_sidecar(path)).kind == "customer-notice"]
+    assert {key for notice in notices for key in notice.keys} == HONOURED_KEYS == {"8", "9"}

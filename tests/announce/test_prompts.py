@@ -121,6 +121,34 @@ def test_check_sees_every_fault_and_the_good_prompts_besides(tmp_path: Path) -> 
     assert len(errors) == 2
 
 
+def test_the_same_bytes_cannot_tell_two_things(tmp_path: Path) -> None:
+    """What the engine proves is which bytes were played: a second sidecar would change what that meant."""
+    first = put(tmp_path, "K1").with_suffix(".wav").read_bytes()
+    put(tmp_path, "K2").with_suffix(".wav").write_bytes(first)
+    assert len(load(tmp_path)) == 2  # the same words, twice
+    put(tmp_path, "K2", purposes=["coaching", "assessment"]).with_suffix(".wav").write_bytes(first)
+    with pytest.raises(ConfigError, match=r"sounds exactly like K1 \(nl\)") as caught:
+        load(tmp_path)
+    assert caught.value.file.endswith("K2.wav")
+
+
+def test_only_notices_tell_of_uses(tmp_path: Path) -> None:
+    for kind in ("customer-confirmation", "agent", "supervisor"):
+        for key, value in (("uses", ["record"]), ("purposes", ["coaching"]), ("says", "does")):
+            nothing = {"uses": None, "purposes": None, "says": None}
+            sidecar = put(tmp_path, "A1", kind=kind, **{**nothing, key: value})
+            with pytest.raises(ConfigError, match=f"{kind} tells of no use") as caught:
+                read_sidecar(sidecar)
+            assert caught.value.key == key
+
+
+def test_a_website_is_spoken_in_its_place(tmp_path: Path) -> None:
+    nothing = {"uses": None, "purposes": None, "says": None}
+    kind = "customer-confirmation"
+    put(tmp_path, "K21", kind=kind, text="Of via {website}.", website="voorbeeld punt nl", **nothing)
+    assert load(tmp_path).get("K21", "nl").text == "Of via voorbeeld punt nl."
+
+
 def test_no_directory_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such prompt directory"):
         load(tmp_path / "nowhere")

@@ -98,7 +98,9 @@ def test_queue_announced_on_answer_and_recorded(site: Site, server: Server, tmp_
     customer, agent = site.customer(say=waiting), site.phone("1001", answer_after=0.8)
     with Wire(site.network, tmp_path / "queue.pcap") as wire:
         talk = site.connect(customer, "3001", agent)
-        say_after(customer, site, talk.caller_call, talk.answered_at + prompt_seconds("K1-all-short") - 0.2)
+        say_after(
+            customer, site, talk.caller_call, talk.answered_at + prompt_seconds("K1-all-short-key") - 0.2
+        )
         recorded.tap(server)
         talk.talk(3.0)
         talk.end()
@@ -109,7 +111,7 @@ def test_queue_announced_on_answer_and_recorded(site: Site, server: Server, tmp_
     assert quietest_dbfs(heard.left[1600:-1600], CUSTOMER_HZ) > -20
     assert quietest_dbfs(heard.right[1600:-1600], AGENT_HZ) > -20
     packets = wire.packets()
-    expected = when_ended(packets) - prompt_ended(packets, "K1-all-short") - PLAYOUT_S
+    expected = when_ended(packets) - prompt_ended(packets, "K1-all-short-key") - PLAYOUT_S
     assert heard.seconds == pytest.approx(expected, abs=0.04)
     assert row["recorded_seconds"] == pytest.approx(expected, abs=0.04)
     assert_both_heard(talk)
@@ -124,9 +126,9 @@ def test_customer_hears_the_announcement_and_the_agent_does_not(site: Site, serv
     silence = audio.write_wav(site.sounds / "silence.wav", audio.tone(0, 5.0))
     customer, agent = site.customer(say=silence), site.phone("1001", say=silence)
     talk = site.connect(customer, "3001", agent)
-    talk.talk(prompt_seconds("K1-all-short") + 1.0)
+    talk.talk(prompt_seconds("K1-all-short-key") + 1.0)
     talk.end()
-    prompt = audio.read_wav(TREE / "config" / "prompts" / "nl" / "K1-all-short.wav")
+    prompt = audio.read_wav(TREE / "config" / "prompts" / "nl" / "K1-all-short-key.wav")
     assert audio.likeness(talk.heard(customer), prompt) > 0.85
     assert audio.likeness(talk.heard(agent), prompt) < 0.75
 
@@ -139,7 +141,7 @@ def test_dial_announced_before_it_rings_and_recorded(site: Site, server: Server,
     mine = customer.call("sip:3003@127.0.0.1:5060")
     told = customer.wait_for("confirmed", call=mine)["at"]
     theirs = agent.wait_for("incoming", 15, since=before)
-    assert theirs["at"] - told > prompt_seconds("K1-all-short") - 0.1
+    assert theirs["at"] - told > prompt_seconds("K1-all-short-key") - 0.1
     customer.play(site.tone(CUSTOMER), loop=True, call=mine)
     answered = agent.wait_for("confirmed", call=theirs["call"])["at"]
     recorded.tap(server)
@@ -159,7 +161,7 @@ def test_outbound_is_announced_and_recorded_with_the_customer_on_the_left(
     waiting = audio.tone_wav(site.sounds / "400.wav", (BEFORE, 5.0))
     customer, agent = site.customer(answer_after=0.5, say=waiting), site.phone("1001")
     talk = site.connect(agent, "0687654321", customer)
-    say_after(customer, site, talk.called_call, talk.answered_at + prompt_seconds("K11-all") - 0.2)
+    say_after(customer, site, talk.called_call, talk.answered_at + prompt_seconds("K11-all-key") - 0.2)
     recorded.tap(server)
     talk.talk(2.0)
     talk.end()

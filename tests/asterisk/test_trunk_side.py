@@ -41,7 +41,7 @@ def test_inbound_dial_is_announced_before_it_rings_and_recorded(
     mine = customer.call(f"sip:3003@{QM_SIP}")
     told = customer.wait_for("confirmed", call=mine)["at"]
     theirs = agent.wait_for("incoming", 15, since=before)
-    assert theirs["at"] - told > prompt_seconds("K1-all-short") - 0.1
+    assert theirs["at"] - told > prompt_seconds("K1-all-short-key") - 0.1
     customer.play(site.tone(CUSTOMER), loop=True, call=mine)
     recorded.tap(server)
     time.sleep(2.0)
@@ -55,7 +55,7 @@ def test_inbound_dial_is_announced_before_it_rings_and_recorded(
 def test_outbound_is_announced_and_recorded(site: Site, server: Server, tmp_path: Path) -> None:
     customer, agent = carrier_phone(site, answer_after=0.5), site.phone("1001")
     talk = site.connect(agent, "80687654321", customer)
-    say_after(customer, site, talk.called_call, talk.answered_at + prompt_seconds("K11-all") - 0.2)
+    say_after(customer, site, talk.called_call, talk.answered_at + prompt_seconds("K11-all-key") - 0.2)
     recorded.tap(server)
     talk.talk(2.0)
     talk.end()

@@ -67,7 +67,7 @@ def settings() -> Settings:
     for language in ("nl", "en"):
         folder = home / "prompts" / language
         folder.mkdir(parents=True)
-        for prompt in ("K1-all-short", "K11-all"):
+        for prompt in ("K1-all-short-key", "K11-all-key"):
             text = (HERE / "config/prompts" / language / f"{prompt}.toml").read_text(encoding="utf-8")
             (folder / f"{prompt}.toml").write_text(text + '\nrecorded_by = "the test"\n', encoding="utf-8")
             ramp = np.arange(int(8000 * PROMPT_SECONDS), dtype=np.int16)

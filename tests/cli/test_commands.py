@@ -235,11 +235,11 @@ def test_keys_generate_makes_files_for_their_holder_and_says_what_to_configure(
 
 def test_prompts_are_built_listed_and_checked_without_a_server(run: Run, home: Path) -> None:
     directory = home / "prompts"
-    (directory / "nl" / "K1-all-short.wav").unlink()
-    built = run.json("prompts", "build", "K1-all-short", "--config", home)
+    (directory / "nl" / "K1-all-short-key.wav").unlink()
+    built = run.json("prompts", "build", "K1-all-short-key", "--config", home)
     assert [row["action"] for row in built] == ["own-recording", "built"]
     listed = run.json("prompts", "list", "--directory", directory)
-    assert [row["own_recording"] for row in listed if row["id"] == "K1-all-short"] == [True, False]
+    assert [row["own_recording"] for row in listed if row["id"] == "K1-all-short-key"] == [True, False]
     status, out, _ = run("prompts", "check", "--directory", directory)
     assert status == 1  # the helper's prompts speak Dutch in the folder of English
     assert "rule" in out
@@ -275,11 +275,11 @@ def test_check_of_a_sound_site_finds_no_error(run: Run, home: Path) -> None:
     ("file", "old", "new", "says"),
     [
         ("lines.toml", 'capture = "all"', 'capture = "everything"', "capture"),
-        ("lines.toml", 'prompt = "K11-all"', 'prompt = "K99"', "no prompt 'K99'"),
+        ("lines.toml", 'prompt = "K11-all-key"', 'prompt = "K99"', "no prompt 'K99'"),
         ("people.toml", "monitorable = true", "monitorable = yes", "TOML"),
         ("regulation.toml", 'status = "in-force"', 'status = "in-farce"', "status"),
         ("qm_sip.toml", 'next_hop = "127.0.0.1:5060"', "", "next_hop"),
-        ("prompts/nl/K11-all.toml", 'says = "does"', 'says = "may"', 'needs "does"'),
+        ("prompts/nl/K11-all-key.toml", 'says = "does"', 'says = "may"', 'needs "does"'),
     ],
 )
 def test_check_names_what_would_stop_the_start(

@@ -93,19 +93,19 @@ def fails(home: Path, status: int, *says: str) -> None:
 
 
 def test_a_missing_prompt_stops_the_start(home: Path) -> None:
-    (home / "prompts/nl/K11-all.wav").unlink()
-    fails(home, 3, "K11-all.wav", "missing", "qm-sip prompts build")
+    (home / "prompts/nl/K11-all-key.wav").unlink()
+    fails(home, 3, "K11-all-key.wav", "missing", "qm-sip prompts build")
 
 
 def test_a_prompt_of_a_wrong_format_stops_the_start(home: Path) -> None:
-    (home / "prompts/nl/K11-all.wav").write_bytes(b"ID3 an mp3")
-    fails(home, 3, "K11-all.wav", "not a RIFF/WAVE file", "sox")
+    (home / "prompts/nl/K11-all-key.wav").write_bytes(b"ID3 an mp3")
+    fails(home, 3, "K11-all-key.wav", "not a RIFF/WAVE file", "sox")
 
 
 def test_a_prompt_that_promises_a_key_stops_the_start(home: Path) -> None:
-    with (home / "prompts/nl/K11-all.toml").open("a") as sidecar:
-        sidecar.write('keys = ["9"]\n')
-    fails(home, 3, "promises key 9")
+    with (home / "prompts/nl/K11-all-key.toml").open("a") as sidecar:
+        sidecar.write('keys = ["7"]\n')
+    fails(home, 3, "promises key 7")
 
 
 def test_an_unknown_key_in_a_file_stops_the_start(home: Path) -> None:

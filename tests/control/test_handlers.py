@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ ASKED: list[dict[str, Any]] = [
 def test_no_answer_names_who_or_when(socket: Path, asked: dict[str, Any]) -> None:
     answer = call(socket, asked["what"], **{key: value for key, value in asked.items() if key != "what"})
     answer.pop("started", None)  # the server's own
-    said = json.dumps(answer)
+    said = re.sub(r"[0-9a-f]{64}", "", json.dumps(answer))  # in a digest anything may stand by chance
     assert [secret for secret in (*SECRETS, "1900", "1001") if secret in said] == []
 
 
@@ -125,11 +126,15 @@ def test_the_ledger_adds_up_and_only_counts_confidential_calls(socket: Path, sta
 def test_lines_people_prompts_keys_and_taps(socket: Path) -> None:
     lines = {line["line"]: line for line in call(socket, "lines")["lines"]}
     assert lines["sales"]["matches"] == {"queues": 1}
-    assert lines["sales"]["prompt"] == "K1-all-short"
+    assert lines["sales"]["prompt"] == "K1-all-short-key"
     people = call(socket, "people")
     assert [(agent["person"], agent["devices"]) for agent in people["agents"]] == [("a1", 1), ("a2", 1)]
     assert [(monitor["person"], monitor["usable"]) for monitor in people["monitors"]] == [("m1", True)]
-    assert {prompt["id"] for prompt in call(socket, "prompts")["prompts"]} == {"K1-all-short", "K11-all"}
+    assert {prompt["id"] for prompt in call(socket, "prompts")["prompts"]} >= {
+        "K1-all-short-key",
+        "K11-all-key",
+        "K14",
+    }
     (keys,) = call(socket, "keys")["keys"]
     assert keys == {
         "purpose": "coaching",
@@ -146,10 +151,10 @@ def test_status_says_whether_the_regulation_is_in_force(socket: Path) -> None:
 
 
 def test_a_reload_takes_effect_or_says_why_not(socket: Path, state: State) -> None:
-    put(state.home / "prompts", "K1-all-short", "nl", seconds=3.0)
+    put(state.home / "prompts", "K1-all-short-key", "nl", seconds=3.0)
     assert call(socket, "reload")["reloaded"] is True
     prompts = {(p["id"], p["language"]): p["seconds"] for p in call(socket, "prompts")["prompts"]}
-    assert prompts["K1-all-short", "nl"] == 3.0
+    assert prompts["K1-all-short-key", "nl"] == 3.0
     rewrite(state.home / "lines.toml", 'capture = "all"', 'capture = "everything"')
     with pytest.raises(ServerSaid) as said:
         call(socket, "reload")

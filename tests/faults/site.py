@@ -23,7 +23,7 @@ from qm_sip.recorder.export import open_sealed, verify
 from qm_sip.recorder.keys import load_host_key, read_identity
 from qm_sip.recorder.rows import Recording, State
 from qm_sip.sip.events import Address
-from tests.announce.helpers import put
+from tests.announce.helpers import put, put_rest
 from tests.faults import rtp
 from tests.faults.phones import Call, Phones
 
@@ -124,6 +124,7 @@ class Site:
         (config / "people.toml").write_text("")
         put(config / "prompts", "short", "en", seconds=PROMPT_SECONDS, identity="Test", purposes=[PURPOSE],
             text="{identity}. This call is recorded as proof.")  # fmt: skip
+        put_rest(config / "prompts")
         environment = {"QM_SIP_PROMPTS_DIRECTORY": str(config / "prompts")}
         if storage is not None:
             environment["QM_SIP_STORAGE_DIRECTORY"] = str(storage)

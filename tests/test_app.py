@@ -1,0 +1,80 @@
+"""What the engine is told of prompts, at the start and when settings are read again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from qm_sip.announce.coverage import load_for
+from qm_sip.app import Server
+from qm_sip.config import Config
+from qm_sip.media import protocol
+from qm_sip.policy.facts import Use
+from tests.announce.helpers import put
+from tests.announce.site import load, site
+
+
+@dataclass
+class Listening:
+    """An engine that only listens, and a switchboard without calls."""
+
+    told: list[protocol.Command] = field(default_factory=list)
+
+    def send(self, command: protocol.Command) -> None:
+        self.told.append(command)
+
+    def prompts_in_use(self, line: str) -> set[str]:
+        return set()
+
+    def prompts(self) -> dict[str, protocol.LoadPrompt]:
+        return {one.prompt: one for one in self.told if isinstance(one, protocol.LoadPrompt)}
+
+    def lines(self) -> set[str]:
+        return {digest for one in self.told if isinstance(one, protocol.LoadLine) for digest in one.prompts}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return site(tmp_path)
+
+
+def tell(server: Server, config: Config) -> Listening:
+    server.engine = server.switchboard = listening = Listening()  # type: ignore[assignment]
+    server._load_prompts(load_for(config), config)
+    return listening
+
+
+def test_the_engine_gets_every_prompt_and_a_line_only_its_notices(home: Path) -> None:
+    config = load(home)
+    library, told = load_for(config), tell(Server(home), config)
+    assert set(told.prompts()) == {prompt.digest for prompt in library}
+    notices = {prompt.digest for prompt in library if prompt.kind == "customer-notice"}
+    assert told.lines() == notices
+    silent = library.tone("T-A4")
+    assert silent is not None
+    assert told.prompts()[silent.digest].uses == []
+
+
+def test_what_the_engine_has_it_is_not_told_again(home: Path) -> None:
+    """Reading all of them again would hold up the packets of running calls."""
+    server = Server(home)
+    tell(server, load(home))
+    again = tell(server, load(home))
+    assert again.prompts() == {}
+    assert again.lines()
+
+
+def test_a_prompt_that_changed_is_told_again(home: Path) -> None:
+    server = Server(home)
+    tell(server, load(home))
+    put(home / "prompts", "K11-all-key", "nl", seconds=2.0)  # other bytes
+    put(
+        home / "prompts", "K11-all-key", "en", seconds=5.0, uses=["record", "listen"]
+    )  # the same, saying more
+    library = load_for(load(home))
+    told = tell(server, load(home)).prompts()
+    changed = [library.get("K11-all-key", language) for language in ("nl", "en")]
+    assert set(told) == {prompt.digest for prompt in changed}
+    assert told[changed[1].digest].uses == [Use.LISTEN, Use.RECORD]
