@@ -30,7 +30,7 @@ import uvloop
 from qm_sip.announce.coverage import load_for
 from qm_sip.announce.prompts import PromptLibrary
 from qm_sip.call.states import State
-from qm_sip.call.switchboard import Settings, Switchboard
+from qm_sip.call.switchboard import Settings, Switchboard, peer_of
 from qm_sip.call.words import KeeperEvent
 from qm_sip.config import Config, load
 from qm_sip.control.handlers import handlers
@@ -38,7 +38,7 @@ from qm_sip.control.server import ControlServer
 from qm_sip.errors import ConfigError, QmSipError, StartError
 from qm_sip.media import protocol
 from qm_sip.media.client import MediaEngine
-from qm_sip.net.udp import SipEndpoint
+from qm_sip.net.endpoint import SipEndpoint
 from qm_sip.private import Private
 from qm_sip.recorder.catalog import Catalog
 from qm_sip.recorder.files import Store
@@ -160,8 +160,8 @@ class Server:
             self.ua, self.engine, self.keeper, self.settings, rng, lambda: datetime.now(UTC)
         )
         self.switchboard.set_credentials(_credentials(config))
-        listen = [Address(at.host, at.port) for at in config.server.sip.listen]
-        self.endpoint = SipEndpoint(self.ua, listen, on_events=self._on_sip)
+        listen = [Address(at.host, at.port, at.transport) for at in config.server.sip.listen]
+        self.endpoint = SipEndpoint(self.ua, listen, self._on_sip, self._is_peer)
 
     def _config(self) -> Config:
         return self.settings.config
@@ -279,11 +279,14 @@ class Server:
 
     def _admit(self, request: Request, source: Address) -> int | None:
         """Only peers may carry calls (I4). Strangers get 403; their address goes to the security log alone."""
-        name = self.settings.config.peer_of(source.host, source.port)
+        name = peer_of(self.settings.config, source)
         if name is not None and "carry" in self.settings.config.peer(name).may:
             return None
         security.warning("refused %s from %s port %d: no peer", request.method, source.host, source.port)
         return 403
+
+    def _is_peer(self, host: str) -> bool:
+        return self.settings.config.peer_of(host, None) is not None
 
     def _on_sip(self, events: Sequence[Any]) -> None:
         now = time.monotonic()
@@ -390,6 +393,8 @@ class Server:
         here = {
             "sip_legs": self.switchboard.legs_shown,
             "sip_garbage": self.ua.counts["garbage"],
+            "sip_connections": len(self.endpoint.tcp),
+            "sip_connections_cut": sum(self.endpoint.tcp.counts.values()),
             "rtp_strangers": self._strangers,
             "engine_deaths": self._engine_deaths,
         }
@@ -489,7 +494,7 @@ def _say_ready(ready_file: Path | None, config: Config) -> None:
     if ready_file is not None:
         ready_file.write_text(f"{os.getpid()}\n", encoding="ascii")
     _notify("READY=1")
-    listen = ", ".join(f"udp {at.host} port {at.port}" for at in config.server.sip.listen)
+    listen = ", ".join(f"{at.transport} {at.host} port {at.port}" for at in config.server.sip.listen)
     log.info("ready: SIP on %s, control socket %s", listen, config.server.control.socket)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from qm_sip.net.udp import SipEndpoint
+from qm_sip.net.endpoint import SipEndpoint
 from qm_sip.sip import events as ev
 from qm_sip.sip.events import Address, UaEvent
 from qm_sip.sip.ua import UserAgent, UserAgentSettings
@@ -113,7 +113,7 @@ def test_sipp_calls_us(tmp_path: Path, lost: int) -> None:
         server = Server()
         await server.endpoint.start()
         try:
-            host, port = server.endpoint.addresses[0]
+            host, port, _ = server.endpoint.addresses[0]
             loss = ["-lost", str(lost)] if lost else []
             rate = ["-m", str(CALLS), "-r", "60", "-d", "100"]
             caller = await sipp(
