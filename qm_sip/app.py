@@ -393,8 +393,7 @@ class Server:
         here = {
             "sip_legs": self.switchboard.legs_shown,
             "sip_garbage": self.ua.counts["garbage"],
-            "sip_connections": len(self.endpoint.tcp),
-            "sip_connections_cut": sum(self.endpoint.tcp.counts.values()),
+            "sip_connections_refused": self.endpoint.tcp.refused,
             "rtp_strangers": self._strangers,
             "engine_deaths": self._engine_deaths,
         }

@@ -61,6 +61,11 @@ class TcpConnections:
     def __len__(self) -> int:
         return len(self._all)
 
+    @property
+    def refused(self) -> int:
+        """Connections that did not begin, or ended, through a fault of the other side."""
+        return sum(self.counts[why] for why in ("too-many", "slow", "stalled", "unframed"))
+
     async def open(self, address: Address) -> Address:
         """Listen there. Port 0 takes a free one; what comes back says which."""
         sock = bind(address, socket.SOCK_STREAM)

@@ -317,7 +317,7 @@ def test_a_strangers_connections_are_few_and_its_calls_refused(scene: Scene) -> 
         while len(stranger.ends) > 4:
             assert time.monotonic() < until
             stranger.pump(0.1)
-    assert scene.site.ask("status")["counts"]["sip_connections_cut"] >= 17
+    assert scene.site.ask("status")["counts"]["sip_connections_refused"] >= 17
 
 
 # --------------------------------------------------------------------------- by its size
