@@ -158,11 +158,6 @@ class TcpConnections:
         if self._links.get((connection.local, connection.remote)) is connection:
             del self._links[connection.local, connection.remote]
 
-    def retire(self, connection: Connection) -> None:
-        """Give it no more to send: it is being closed."""
-        if self._links.get((connection.local, connection.remote)) is connection:
-            del self._links[connection.local, connection.remote]
-
     def gone(self, connection: Connection) -> None:
         """It has ended, whoever ended it."""
         if connection not in self._all:
@@ -219,15 +214,13 @@ class Connection(asyncio.Protocol):
         return False
 
     def close(self) -> None:
-        """End it when what it still holds has left."""
-        self.owner.retire(self)
+        """End it when what it still holds has left; what is said from now on takes another."""
         if self._transport is not None:
             self._transport.close()
 
     def cut(self, why: str) -> None:
         """End it now."""
         self.owner.counts[why] += 1
-        self.owner.retire(self)
         if self._transport is not None:
             self._transport.abort()
 
@@ -274,10 +267,6 @@ class Connection(asyncio.Protocol):
             else:
                 self.owner.ear.heard(frame, self.remote, self.local)
         return any_whole
-
-    def eof_received(self) -> None:
-        """Who says no more hears no more: None lets the loop close it, and what is said from now on takes another."""
-        self.owner.retire(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._idle, self._slow):

@@ -323,6 +323,52 @@ def test_bytes_that_drip_in_do_not_hold_a_connection(
 
 
 @both_loops
+def test_who_always_has_half_a_message_under_way_is_not_slow(
+    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "SLOW", 0.3)
+
+    async def scenario() -> None:
+        us = party()
+        async with running(us):
+            hand, half = await Hand.to(us), len(options(1)) // 2
+            hand.say(options(1)[:half])
+            for number in range(1, 9):
+                await asyncio.sleep(0.1)
+                hand.say(options(number)[half:] + options(number + 1)[:half])
+                assert (await hand.hears()).call_id == f"c{number}"
+            assert await hand.is_cut(2) < 0.5
+
+    run(scenario())
+
+
+def test_a_large_request_for_which_there_is_no_connection_leaves_by_udp_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tcp, "MOST", 0)
+
+    async def scenario() -> None:
+        caller, callee = party(1, (UDP, TCP), UserAgentSettings()), party(2, (UDP,))
+        async with running(caller, callee):
+            to, local = callee.endpoint.addresses[0], caller.endpoint.addresses[0]
+            caller.ua.invite(
+                "c",
+                "sip:x@y",
+                to="<sip:x@y>",
+                from_="<sip:a@b>",
+                headers=[("X-Long", "x" * 1300)],
+                body=SDP,
+                destination=to,
+                local=local,
+                now=caller.now,
+            )
+            caller.endpoint.flush()
+            await callee.until(ev.CallOffered, within=0.3)
+
+    asyncio.run(scenario())
+
+
+@both_loops
 def test_a_peer_that_reads_nothing_is_cut_and_nobody_waits_for_it(run: Callable[..., None]) -> None:
     async def scenario() -> None:
         us = party()
