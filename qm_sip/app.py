@@ -29,16 +29,24 @@ import uvloop
 
 from qm_sip.announce.coverage import load_for
 from qm_sip.announce.prompts import PromptLibrary
+from qm_sip.call.arrival import peer_of
+from qm_sip.call.call import Call
 from qm_sip.call.states import State
 from qm_sip.call.switchboard import Settings, Switchboard
 from qm_sip.call.words import KeeperEvent, Word
 from qm_sip.config import Config, load
 from qm_sip.control.handlers import handlers
 from qm_sip.control.server import ControlServer
+from qm_sip.entropy import Entropy
 from qm_sip.errors import ConfigError, QmSipError, StartError
+from qm_sip.features import Features
 from qm_sip.media import protocol
 from qm_sip.media.client import MediaEngine
-from qm_sip.net.udp import SipEndpoint
+from qm_sip.monitor.clerk import CatalogClerk
+from qm_sip.net.alarm import Alarm
+from qm_sip.net.endpoint import SipEndpoint
+from qm_sip.policy.draw import new_secret
+from qm_sip.policy.facts import CallId, PersonId
 from qm_sip.private import Private
 from qm_sip.privateline.presets import Presets
 from qm_sip.recorder.catalog import Catalog
@@ -59,6 +67,7 @@ security = logging.getLogger("qm_sip.security")
 RESTART_WAIT = (0.1, 0.5, 2.0, 5.0)  # seconds before an engine that died is started again
 ENGINE_WAIT = 10.0  # seconds the engine gets to load its prompts
 LOCK_WAIT = 6.0  # seconds the engine of a server that died gets to close its journals
+SEED_PAUSE = 3600.0  # seconds between looks at the seeds: tomorrow's is there long before its first call
 RENDER_WAIT = 20.0  # seconds that renderers get when the server stops
 
 
@@ -153,7 +162,7 @@ class Server:
     def _make_switchboard(self, config: Config) -> None:
         external = config.server.sip.external_address
         settings = UserAgentSettings(external_address=Address(external, 5060) if external else None)
-        rng = random.SystemRandom()
+        rng = Entropy()
         self.ua = UserAgent(settings, rng, self._admit)
         self.engine = MediaEngine(keeps=[self.store.lock_handle])
         self.engine.on_event, self.engine.on_death = self._on_media, self._on_engine_death
@@ -168,11 +177,29 @@ class Server:
             self.ua, self.engine, self.keeper, self.settings, rng, lambda: datetime.now(UTC)
         )
         self.switchboard.set_credentials(_credentials(config))
-        listen = [Address(at.host, at.port) for at in config.server.sip.listen]
-        self.endpoint = SipEndpoint(self.ua, listen, on_events=self._on_sip)
+        clerk = CatalogClerk(self.catalog, self._config, self._spawn, self._after)
+        self.features = Features(self.switchboard, clerk, self.presets)
+        self.switchboard.features = self.features
+        self._alarm = Alarm(self.switchboard, self._after)
+        self._spawn(self._keep_seeds())
+        listen = [Address(at.host, at.port, at.transport) for at in config.server.sip.listen]
+        self.endpoint = SipEndpoint(self.ua, listen, self._on_sip, self._is_peer)
 
     def _config(self) -> Config:
         return self.settings.config
+
+    async def _keep_seeds(self) -> None:
+        """Commit to the seeds of today and tomorrow before anything is drawn by them; reveal those of past days."""
+        while True:
+            today = datetime.now(UTC).date()
+            try:
+                for day in self.switchboard.seeds.wanted(today):
+                    seed = await asyncio.wrap_future(self.catalog.commit_draw(day, new_secret()))
+                    self.switchboard.seeds.add(day, seed)
+                await asyncio.wrap_future(self.catalog.reveal_draws(today))
+            except sqlite3.Error as error:
+                log.error("no seed could be committed to: samples are not drawn: %s", type(error).__name__)
+            await asyncio.sleep(SEED_PAUSE)
 
     async def _start_engine(self) -> None:
         self._closers.append(self.engine.stop)
@@ -291,12 +318,16 @@ class Server:
     # ---------------------------------------------------------------- who is told of what
 
     def _admit(self, request: Request, source: Address) -> int | None:
-        """Only peers may carry calls (I4). Strangers get 403; their address goes to the security log alone."""
-        name = self.settings.config.peer_of(source.host, source.port)
-        if name is not None and "carry" in self.settings.config.peer(name).may:
+        """Only peers come in (I4); what each may is looked at when it is known what he wants. Strangers get 403; their
+        address goes to the security log alone.
+        """
+        if peer_of(self.settings.config, source) is not None:
             return None
         security.warning("refused %s from %s port %d: no peer", request.method, source.host, source.port)
         return 403
+
+    def _is_peer(self, host: str) -> bool:
+        return self.settings.config.peer_of(host, None) is not None
 
     def _on_sip(self, events: Sequence[Any]) -> None:
         now = time.monotonic()
@@ -321,6 +352,7 @@ class Server:
         """Send what the calls said, and notice when the last one is over."""
         if self.endpoint.addresses:  # not while the engine starts: the door is closed yet
             self.endpoint.flush()
+        self._alarm.set()
         if not self.switchboard.calls:
             self._idle.set()
 
@@ -386,7 +418,7 @@ class Server:
 
     def live_taps(self) -> Sequence[Mapping[str, Any]]:
         now = time.monotonic()
-        taps = []
+        taps = [row for session in self.features.room.sessions.values() if (row := session.tap(now))]
         for call in self.switchboard:
             running = call.recording.capture.running if call.recording else None
             if running is not None and running.kept_from is not None and call.state is State.TALKING:
@@ -402,10 +434,50 @@ class Server:
                 )
         return taps
 
+    # ---------------------------------------------------------------- what a command may do to a call
+
+    def pause(self, call: str, *, on: bool) -> bool | None:
+        found = self._shown_call(call)
+        if found is None:
+            return None
+        now = time.monotonic()
+        done = found.pausing.pause(now) if on else found.pausing.resume(now)
+        self._after()
+        return done
+
+    def request_recording(self, call: str) -> bool | None:
+        found = self._shown_call(call)
+        if found is None:
+            return None
+        done = found.request_recording(time.monotonic())
+        self._after()
+        return done
+
+    def listen(self, monitor: PersonId, extension: str, purpose: str) -> str:
+        session = self.features.call_monitor(monitor, extension, purpose, time.monotonic())
+        self._after()
+        return session
+
+    def stop_listening(self, session: str) -> bool:
+        found = self.features.room.sessions.get(session)
+        if found is not None:
+            found.stop("stopped", time.monotonic())
+            self._after()
+        return found is not None
+
+    def listeners(self) -> Sequence[Mapping[str, Any]]:
+        return [session.shown(time.monotonic()) for session in self.features.room.sessions.values()]
+
+    def _shown_call(self, call: str) -> Call | None:
+        """A running call that may be spoken of (I8)."""
+        found = self.switchboard.calls.get(CallId(call))
+        return None if found is None or found.unsaid else found
+
     def counts(self) -> Mapping[str, int]:
         here = {
             "sip_legs": self.switchboard.legs_shown,
             "sip_garbage": self.ua.counts["garbage"],
+            "sip_connections_refused": self.endpoint.tcp.refused,
             "rtp_strangers": self._strangers,
             "engine_deaths": self._engine_deaths,
         }
@@ -505,7 +577,7 @@ def _say_ready(ready_file: Path | None, config: Config) -> None:
     if ready_file is not None:
         ready_file.write_text(f"{os.getpid()}\n", encoding="ascii")
     _notify("READY=1")
-    listen = ", ".join(f"udp {at.host} port {at.port}" for at in config.server.sip.listen)
+    listen = ", ".join(f"{at.transport} {at.host} port {at.port}" for at in config.server.sip.listen)
     log.info("ready: SIP on %s, control socket %s", listen, config.server.control.socket)
 
 

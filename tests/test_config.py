@@ -199,6 +199,10 @@ WRONG = [
     (SERVER, "[peers.carrier]", "[sip]\nlisten = []  #!\n[peers.carrier]", "sip.listen", "at least 1"),
     (SERVER, "[peers.carrier]", '[sip]\nlisten = ["127.0.0.1:5080"]#!\n[peers.carrier]', "sip.listen[0]", "udp:"),
     (SERVER, "[peers.carrier]", '[sip]\nlisten = ["tls:127.0.0.1:5061"]#!\n[peers.carrier]', "sip.listen[0]", "not built"),
+    (SERVER, "[peers.carrier]", '[sip]\nlisten = ["tcp:127.0.0.1"]#!\n[peers.carrier]', "sip.listen[0]", "address and a port"),
+    (SERVER, "[peers.carrier]", '[sip]\nlisten = ["tcp:127.0.0.1:1", "tcp:127.0.0.1:1"]#!\n[peers.carrier]', "sip.listen", "listed twice"),
+    (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20"]\ntransport = "tcp" #!', "peers.carrier.transport", "do not listen on tcp"),
+    (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20"]\ntransport = "tls" #!', "peers.carrier.transport", "'udp' or 'tcp'"),
     (SERVER, "[peers.carrier]", '[sip]\nlisten = "udp:127.0.0.1:5080"#!\n[peers.carrier]', "sip.listen", "a list, not text"),
     (SERVER, "[peers.carrier]", "[sip]\nliste = []  #!\n[peers.carrier]", "sip.liste", "did you mean listen?"),
     (SERVER, "[peers.carrier]", '[media]\naddress = "300.0.0.1" #!\n[peers.carrier]', "media.address", "not an IP"),
@@ -637,6 +641,34 @@ def test_the_most_specific_peer_is_meant(site: Path) -> None:
     assert config.peer_of("127.0.0.1", 5061) == "all"
     assert config.peer_of("127.0.0.20", 9) == "carrier"
     assert config.peer_of("::1", 5060) is None
+
+
+def test_of_a_connection_the_port_says_nothing(site: Path) -> None:
+    """addresses = ["127.0.0.1:5060"] means UDP packets from 5060, and TCP connections from any port."""
+    edit(site, SERVER, "[peers.carrier]", '[peers.all]\naddresses = ["127.0.0.0/8"]\n[peers.carrier]')
+    config = load(site, {})
+    assert config.peer_of("127.0.0.1", None) == "asterisk"
+    assert config.peer_of("127.0.0.20", None) == "carrier"
+    assert config.peer_of("127.0.0.3", None) == "all" and config.peer_of("10.0.0.1", None) is None
+
+
+TWO_OF_ONE_HOST = '[peers.other]\naddresses = ["127.0.0.1:5062"]\n[peers.carrier]'
+
+
+def test_two_peers_of_one_host_are_told_apart_by_port_over_udp_only(site: Path) -> None:
+    edit(site, SERVER, "[peers.carrier]", TWO_OF_ONE_HOST)
+    assert load(site, {}).peer_of("127.0.0.1", 5062) == "other"
+    with pytest.raises(
+        ConfigError, match=r"over TCP 127\.0\.0\.1:5062 cannot be told from .* peers\.asterisk"
+    ):
+        load(site, {"QM_SIP_SIP_LISTEN": "udp:127.0.0.2:5080,tcp:127.0.0.2:5080"})
+
+
+def test_udp_and_tcp_may_share_a_port_and_a_peer_may_want_tcp(site: Path) -> None:
+    edit(site, SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20"]\ntransport = "tcp"')
+    config = load(site, {"QM_SIP_SIP_LISTEN": "udp:127.0.0.2:5080,tcp:127.0.0.2:5080"})
+    assert [str(at) for at in config.server.sip.listen] == ["udp:127.0.0.2:5080", "tcp:127.0.0.2:5080"]
+    assert config.peer("carrier").transport == "tcp" and config.peer("asterisk").transport == "udp"
 
 
 def test_the_longest_prefix_of_a_route_is_meant(site: Path) -> None:

@@ -281,7 +281,7 @@ class Switchboard:
 
     def _new_call(self, event: sip.CallOffered, now: float) -> Call:
         config, library = self.settings
-        peer = config.peer_of(event.source.host, event.source.port)
+        peer = peer_of(config, event.source)
         if peer is None:
             raise CallRefused(403, "its source is no peer")
         called = called_number(event.request)
@@ -345,13 +345,14 @@ class Switchboard:
         request = event.request
         host, port = target.next_hop
         user = user_part(request.uri)
-        uri = str(Uri.sip(host, port, user))
+        over = () if target.transport == "udp" else (("transport", target.transport),)
+        uri = str(Uri.sip(host, port, user, over))
         return Way(
             uri=uri,
             to=f"<{uri}>",
             from_=from_value(request, event.local),
             headers=headers.of_invite(request, config.server.sip.carry_headers, trusted=len(believed) == 2),
-            destination=sip.Address(host, port),
+            destination=sip.Address(host, port, target.transport),
             local=event.local,
             max_forwards=max_forwards(request) - 1,
             believed=believed,
@@ -383,6 +384,11 @@ def read_offered(request: Request, config: Config, peer: str, route: Route, call
         diverted_from=tuple(Private(user) for user in diverted if user),
         headers={**carried, **({"session-id": session} if session else {})},
     )
+
+
+def peer_of(config: Config, source: sip.Address) -> str | None:
+    """The peer that a request came from. Of a connection the port says nothing."""
+    return config.peer_of(source.host, None if source.reliable else source.port)
 
 
 def called_number(request: Request) -> str:

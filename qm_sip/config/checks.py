@@ -81,6 +81,39 @@ def only_trusted_peers_dial_codes(config: Config, complain: Complain) -> None:
             complain(SERVER, problem, ("peers", name, "may"))
 
 
+def transports_are_listened_on(config: Config, complain: Complain) -> None:
+    """A peer over TCP needs a TCP socket of ours; and over TCP a port does not tell two peers apart."""
+    listen = config.server.sip.listen
+    for position, at in enumerate(listen):
+        if at in listen[:position]:
+            complain(SERVER, f"{at} is listed twice", ("sip", "listen"))
+    heard = {at.transport for at in listen}
+    for name, peer in config.server.peers.items():
+        if peer.next_hop and peer.transport not in heard:
+            complain(
+                SERVER,
+                f"we do not listen on {peer.transport}",
+                ("peers", name, "transport"),
+                f'add "{peer.transport}:ADDRESS:PORT" to sip.listen',
+            )
+    if "tcp" in heard:
+        _hosts_are_distinct(config, complain)
+
+
+def _hosts_are_distinct(config: Config, complain: Complain) -> None:
+    owners: dict[object, str] = {}
+    for name, peer in config.server.peers.items():
+        for address in peer.addresses:
+            owner = owners.setdefault(address.network, name)
+            if owner != name:
+                complain(
+                    SERVER,
+                    f"over TCP {address} cannot be told from an address of peers.{owner}",
+                    ("peers", name, "addresses"),
+                    "give them addresses of their own, or listen on udp only",
+                )
+
+
 def load_test_stays_on_loopback(config: Config, complain: Complain) -> None:
     if not config.server.unsafe.load_test:
         return
@@ -414,6 +447,7 @@ CHECKS: tuple[Callable[[Config, Complain], None], ...] = (
     routes_do_not_clash,
     peers_are_distinct,
     only_trusted_peers_dial_codes,
+    transports_are_listened_on,
     load_test_stays_on_loopback,
     keys_are_keys,
     purposes_keep_to_the_code,

@@ -26,10 +26,17 @@ class Listen(NamedTuple):
     def address(self) -> SocketAddress:
         return SocketAddress(self.host, self.port)
 
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.transport}:{host}:{self.port}"
+
 
 @dataclass(frozen=True)
 class PeerAddress:
-    """An address or network a peer's packets come from; `port` None = any port."""
+    """An address or network a peer's packets come from; `port` None = any port.
+
+    Of a connection only its host is looked at: the port it comes from is any that was free.
+    """
 
     network: IPv4Network | IPv6Network
     port: int | None = None
@@ -41,12 +48,11 @@ class PeerAddress:
         """
         return self.network.prefixlen, self.port is not None
 
-    def holds(self, host: str, port: int) -> bool:
-        """Say whether packets from host:port come from here."""
+    def holds(self, host: str, port: int | None) -> bool:
+        """Say whether packets from host:port come from here; without a port, whether connections from host do."""
         address = ip_address(host)
-        return (
-            address.version == self.network.version and address in self.network and self.port in (None, port)
-        )
+        fits = port is None or self.port in (None, port)
+        return fits and address.version == self.network.version and address in self.network
 
     def __str__(self) -> str:
         host = str(self.network.network_address) if self.network.num_addresses == 1 else str(self.network)
@@ -77,11 +83,11 @@ def parse_socket_address(text: str) -> SocketAddress:
 
 
 def parse_listen(text: str) -> Listen:
-    """Read `udp:127.0.0.2:5080`. TCP and TLS are places kept."""
+    """Read `udp:127.0.0.2:5080` or `tcp:...`. TLS is a place kept."""
     transport, separator, rest = text.partition(":")
-    if transport in ("tcp", "tls") and separator:
-        raise ValueError(f"{transport} is not built yet: use udp")
-    if transport != "udp" or not separator:
+    if transport == "tls" and separator:
+        raise ValueError("tls is not built yet: use udp or tcp")
+    if transport not in ("udp", "tcp") or not separator:
         raise ValueError(f"{text!r} must be a transport, an address and a port, such as udp:127.0.0.2:5080")
     return Listen(transport, *parse_socket_address(rest))
 

@@ -22,6 +22,7 @@ from qm_sip.config.base import (
 from qm_sip.config.network import Listen
 from qm_sip.policy.facts import Direction
 
+Transport = Literal["udp", "tcp"]
 Right = Literal["carry", "toggle", "listen"]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 
@@ -42,7 +43,9 @@ class Sip(Model):
     """Signalling."""
 
     listen: Annotated[tuple[ListenSetting, ...], Field(min_length=1)] = (Listen("udp", "127.0.0.2", 5080),)
-    """Where SIP is received and sent from. Unit: transport:address:port, only udp."""
+    """Where SIP is received and sent from. UDP and TCP may share a port. Unit: transport:address:port, udp or
+    tcp.
+    """
     external_address: OptionalHost = None
     """The address we put in Via, Contact and SDP if it differs from the one we listen on. Unit: IP
     address.
@@ -97,7 +100,9 @@ class Peer(Model):
     """One neighbour that may send us requests. Whoever is in no peer gets 403."""
 
     addresses: Annotated[tuple[PeerAddressSetting, ...], Field(min_length=1)]
-    """Where its packets come from; the most specific peer wins. Unit: address, address:port or network."""
+    """Where its packets come from; the most specific peer wins. A port counts for UDP only: a TCP connection comes
+    from any port. Unit: address, address:port or network.
+    """
     may: tuple[Right, ...] = ("carry",)
     """carry: send us calls, else 403. toggle: dial the codes of [private]. listen: dial the code of [monitoring].
     The last two only for a trusted peer: it says whose phone it is.
@@ -108,6 +113,10 @@ class Peer(Model):
     """
     next_hop: OptionalSocketAddress = None
     """Where calls to this peer are sent. Unit: address:port. Empty: it only sends calls."""
+    transport: Transport = "udp"
+    """How calls to its next_hop leave: udp, tcp (needs a tcp: in sip.listen). A request over 1300 bytes goes by TCP
+    where we listen on TCP, and by UDP after all if the peer takes no connection (RFC 3261 18.1.1).
+    """
     username: str = ""
     """Who we are when the peer asks for a digest. Empty: we do not answer a challenge."""
     password_file: OptionalPath = None

@@ -48,8 +48,10 @@ class Config:
     versions: Versions
     index: Index
 
-    def peer_of(self, host: str, port: int) -> str | None:
-        """Name the peer that packets from host:port come from; None: a stranger."""
+    def peer_of(self, host: str, port: int | None) -> str | None:
+        """Name the peer that packets from host:port come from, or, without a port, connections from host; None: a
+        stranger.
+        """
         best: tuple[tuple[int, bool], str] | None = None
         for name, peer in self.server.peers.items():
             for address in peer.addresses:

@@ -43,6 +43,7 @@ class Phone:
         answer_after: float | None = None,
         register: str | None = None,
         password: str = "",
+        transport: str = "udp",
         say: Path | None = None,
         network: Network | None = None,
         log_file: Path | None = None,
@@ -63,6 +64,7 @@ class Phone:
             "answer_after": answer_after,
             "register": register,
             "password": password,
+            "transport": transport,
             "log_level": 5 if log_file else 0,
             "log_file": str(log_file or ""),
         }

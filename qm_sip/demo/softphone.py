@@ -55,6 +55,7 @@ class Settings:
     answer_after: float | None = None  # seconds of ringing; None: only when told to
     register: str | None = None  # registrar URI; None: a static contact, as the testbed's Asterisk has
     password: str = ""
+    transport: str = "udp"
     log_level: int = 0
     log_file: str = ""
 
@@ -211,7 +212,8 @@ class Softphone:
         transport.port = self.settings.port
         transport.boundAddress = self.settings.address
         transport.publicAddress = self.settings.address
-        return int(self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport))
+        kind = pj.PJSIP_TRANSPORT_TCP if self.settings.transport == "tcp" else pj.PJSIP_TRANSPORT_UDP
+        return int(self.endpoint.transportCreate(kind, transport))
 
     def _choose_codec(self) -> None:
         for codec in self.endpoint.codecEnum2():

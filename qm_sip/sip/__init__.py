@@ -5,6 +5,7 @@ Each line stands on those above it and imports nothing from below.
 * `grammar`                      splitting, quoting, parameters; `SipParseError` with the status owed
 * `address`, `via`, `cseq`       typed header values that read and print themselves
 * `message`, `validate`          a datagram as a message that leaves byte for byte; whether it makes sense
+* `framing`                      a stream of bytes as messages, however it was cut
 * `body`                         the session description in a message, alone or among others
 * `sdp_model`, `sdp`             session descriptions line by line; the edits of a B2BUA
 * `events`                       what the user agent tells, in the past tense
@@ -16,5 +17,5 @@ Each line stands on those above it and imports nothing from below.
 * `incoming`, `outgoing`         how a leg comes about: called, or calling
 * `door`, `ua`                   what is refused before anybody is bothered; the one face of all this
 
-`qm_sip.net.udp` puts it on sockets.
+`qm_sip.net.endpoint` puts it on sockets.
 """

@@ -97,21 +97,30 @@ class Asking:
         path = dialog.path()
         sent.dialog = dialog
         login = self.digest.headers(sent.method, path.uri)
+        destination, local = self.core.way(dialog.destination(), self.local)
+        if sent.moved and sent.instead is not None:
+            destination, local = self.core.way(sent.instead, self.local)
+        elif destination.reliable and dialog.first_hop.reliable and destination != dialog.first_hop:
+            sent.instead = dialog.first_hop
         request = Request(
             sent.method,
             path.uri,
             [
-                self.core.via(self.local),
+                self.core.via(local),
                 *dialog.headers(sent.method, dialog.counters.next(), MAX_FORWARDS),
                 *self.core.request_headers(self.local, [*login, *sent.headers], sent.body),
             ],
             sent.body or b"",
         )
-        self.start(sent, request, dialog.destination(), now)
+        self.start(sent, request, destination, local, now)
 
-    def start(self, sent: Sent, request: Request, destination: Address, now: float) -> None:
+    def start(self, sent: Sent, request: Request, destination: Address, local: Address, now: float) -> None:
         """A client transaction of this leg."""
-        transaction = self.core.layer.request(request, destination, self.local, self, now)
+        if not sent.moved and sent.method not in ("ACK", "CANCEL"):
+            request, there, local = self.core.by_size(request, destination, local, now)
+            if there != destination:
+                sent.instead, destination = destination, there
+        transaction = self.core.layer.request(request, destination, local, self, now)
         sent.transaction = transaction
         sent.provisional = False
         self.live.add(transaction)
@@ -132,18 +141,19 @@ class Asking:
         invite = sent.request
         path = dialog.path()
         login = [(h.raw.partition(":")[0], h.value) for h in invite.headers if h.key in _CREDENTIALS]
+        destination, local = self.core.way(dialog.destination(), self.local)
         ack = Request(
             "ACK",
             path.uri,
             [
-                self.core.via(self.local),
+                self.core.via(local),
                 *dialog.headers("ACK", invite.cseq.number, MAX_FORWARDS),
                 *self.core.request_headers(self.local, login, body),
             ],
             body or b"",
         )
         sent.acks[dialog.remote_tag] = data = ack.to_bytes()
-        self.core.send(data, dialog.destination(), self.local)
+        self.core.send(data, destination, local)
 
     def _ack_again(self, sent: Sent, dialog: Dialog) -> bool:
         """A copy of a 2xx: its ACK was lost. True if this 2xx was met before."""
@@ -151,8 +161,16 @@ class Asking:
             return False
         data = sent.acks[dialog.remote_tag]
         if data is not None:
-            self.core.send(data, dialog.destination(), self.local)
+            for destination in self._ack_ways(dialog):
+                self.core.send(data, *self.core.way(destination, self.local))
         return True
+
+    def _ack_ways(self, dialog: Dialog) -> tuple[Address, ...]:
+        """On a stream an ACK is lost only where its connection was, or was refused; so it takes the connection of the
+        dialog as well.
+        """
+        there, first = dialog.destination(), dialog.first_hop
+        return (there, first) if there.reliable and first.reliable and first != there else (there,)
 
     def _owed(self) -> bool:
         return any(ack is None for sent in self.sent.values() for ack in sent.acks.values())
@@ -200,7 +218,8 @@ class Asking:
             h for h in self.core.request_headers(self.local, headers, None) if h.key not in _NOT_IN_CANCEL
         ]
         cancel = Request("CANCEL", invite.uri, [*kept, cseq, *extra])
-        self.start(Sent(Purpose.CANCEL, "CANCEL", headers, None), cancel, transaction.destination, now)
+        asked = Sent(Purpose.CANCEL, "CANCEL", headers, None)
+        self.start(asked, cancel, transaction.destination, transaction.local, now)
         self._guard(sent, self.core.settings.timers.t64, now)
 
     # ------------------------------------------------------------------ answers to them
@@ -241,9 +260,18 @@ class Asking:
             self.on_final(sent, 408, None, now)
 
     def on_unreachable(self, transaction: Transaction, now: float) -> None:
-        """The network refused our request: as if 503 (8.1.3.1)."""
-        if (sent := self.sent.get(transaction)) is not None:
+        """The network refused our request: as if 503 (8.1.3.1), unless there is another way."""
+        sent = self.sent.get(transaction)
+        if sent is None:
+            return
+        late = self.phase is Phase.OVER and sent.purpose is not Purpose.BYE
+        if sent.instead is None or sent.moved or sent.cancel is not None or late:
             self.on_final(sent, 503, None, now)
+            return
+        sent.moved = True
+        if not sent.instead.reliable:
+            self.core.refused_streams(transaction.destination, now)
+        self.send_again(sent, now)
 
     def on_final(self, sent: Sent, status: int, response: Response | None, now: float) -> None:
         """The final answer to one of our requests, real or inferred."""
@@ -341,6 +369,16 @@ class Asking:
             self.said_gone = True
             self.forget()
             self.core.emit(events.LegGone(self.name))
+
+    def talks_over(self, remote: Address, local: Address) -> bool:
+        """Whether this leg's requests came, or would go, by this connection."""
+        dialog = self.dialog
+        return (
+            dialog is not None
+            and self.phase is not Phase.OVER
+            and remote in (dialog.first_hop, self.core.way(dialog.destination(), self.local)[0])
+            and local.transport == remote.transport
+        )
 
     def find(self, remote_tag: str) -> Dialog | None:
         """The dialog of this leg with that peer."""

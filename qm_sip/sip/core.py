@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 HeaderList = Sequence[tuple[str, str]]
 
+MOST_IN_A_DATAGRAM: Final = 1300
+"""Bytes of a request that is sent over UDP; what is larger may not arrive (18.1.1)."""
+DEAF_FOR: Final = 60.0
+"""Seconds until a peer that refused a connection for a large request is tried again."""
+
 # What a caller of the user agent may not set: these are the dialog's and the transaction's own.
 _OURS: Final = frozenset(
     {"via", "from", "to", "call-id", "cseq", "max-forwards", "content-length", "record-route"}
@@ -42,6 +47,10 @@ class Core:
         self.events: list[UaEvent] = []
         self.datagrams: list[Datagram] = []
         self.counts: Counter[str] = Counter()
+        self.sockets: tuple[Address, ...] = ()
+        self._deaf: dict[
+            Address, float
+        ] = {}  # who refused a large request over TCP, and until when we believe him
         self.instance = f"qm{rng.getrandbits(40):010x}"
         self._allow = header("Allow", ", ".join(settings.allow))
         self._server = header("Server", settings.user_agent)
@@ -62,18 +71,62 @@ class Core:
     def place(self, local: Address) -> Address:
         """How the socket at `local` is reached from outside."""
         told = self.settings.sent_by.get(local) or self.settings.external_address
-        return local if told is None else Address(told.host, told.port or local.port)
+        return local if told is None else Address(told.host, told.port or local.port, local.transport)
 
     def contact(self, local: Address) -> Header:
         """Our Contact on the socket at `local`."""
-        host, port = self.place(local)
-        return header("Contact", f"<{Uri.sip(host, port, self.settings.contact_user)}>")
+        host, port, transport = self.place(local)
+        params = () if transport == "udp" else (("transport", transport),)
+        return header("Contact", f"<{Uri.sip(host, port, self.settings.contact_user, params)}>")
 
     def via(self, local: Address) -> Header:
         """A Via with a fresh branch. The branch carries our instance, so that a loop shows (16.3 item 4)."""
-        host, port = self.place(local)
-        branch = f"{MAGIC_COOKIE}{self.instance}{self.token()}"
-        return header("Via", f"SIP/2.0/UDP {format_host(host)}:{port};rport;branch={branch}")
+        return self._via(local, f"{MAGIC_COOKIE}{self.instance}{self.token()}")
+
+    def _via(self, local: Address, branch: str) -> Header:
+        host, port, transport = self.place(local)
+        rport = ";rport" if transport == "udp" else ""  # on a stream the answer comes by the connection
+        return header("Via", f"SIP/2.0/{transport.upper()} {format_host(host)}:{port}{rport};branch={branch}")
+
+    # ------------------------------------------------------------------ over what a request goes
+
+    def way(self, destination: Address, near: Address) -> tuple[Address, Address]:
+        """Where a request goes, and by which socket of ours: one of the destination's transport, on the host of
+        `near` rather than on another. If we have none, it goes by `near`, and over what is spoken there.
+        """
+        if near.transport == destination.transport:
+            return destination, near
+        ours = [at for at in self.sockets if at.transport == destination.transport and _same_family(at, near)]
+        if not ours:
+            return destination._replace(transport=near.transport), near
+        return destination, next((at for at in ours if at.host == near.host), ours[0])
+
+    def by_size(
+        self, request: Request, destination: Address, local: Address, now: float
+    ) -> tuple[Request, Address, Address]:
+        """18.1.1: a request too large for one packet goes over TCP, if we and the peer have it. That a peer has it
+        not shows when it refuses the connection: then the request goes over UDP, and so do others for a minute.
+        """
+        stream = destination._replace(transport="tcp")
+        if destination.reliable or not self._has_streams() or self._is_deaf(stream, now):
+            return request, destination, local
+        there, here = self.way(stream, local)
+        if not there.reliable or len(request.to_bytes()) <= MOST_IN_A_DATAGRAM:
+            return request, destination, local
+        via = self._via(here, request.via.branch)
+        rest = [h for h in request.headers if h.key != "via"]
+        return Request(request.method, request.uri, [via, *rest], request.body), there, here
+
+    def refused_streams(self, destination: Address, now: float) -> None:
+        """A large request found nobody who takes connections there."""
+        self._deaf = {address: until for address, until in self._deaf.items() if until > now}
+        self._deaf[destination] = now + DEAF_FOR
+
+    def _has_streams(self) -> bool:
+        return any(at.reliable for at in self.sockets)
+
+    def _is_deaf(self, destination: Address, now: float) -> bool:
+        return self._deaf.get(destination, now) > now
 
     def looped(self, request: Request) -> bool:
         """Whether one of the hops of a request was this user agent."""
@@ -90,7 +143,7 @@ class Core:
         self.counts[f"refused-{status}"] += 1
         tag = self.stateless_tag(request)
         response = reply(request, status, tag=tag, headers=[*headers, self._server])
-        self.send(response.to_bytes(), reply_address(request), local)
+        self.send(response.to_bytes(), reply_address(request, local), local)
 
     def allow(self) -> Header:
         """Our Allow header."""
@@ -111,6 +164,10 @@ class Core:
     def plain_headers(self, extra: HeaderList, body: bytes | None = None) -> list[Header]:
         """The same for a failure, which makes no dialog."""
         return _join([self._server], extra, body)[:-1]
+
+
+def _same_family(one: Address, other: Address) -> bool:
+    return (":" in one.host) == (":" in other.host)
 
 
 def _join(own: list[Header], extra: HeaderList, body: bytes | None) -> list[Header]:

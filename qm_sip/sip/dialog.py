@@ -117,12 +117,15 @@ class Dialog:
     def destination(self) -> Address:
         """Where the next request goes: the first hop's address if it is an IP address of our family.
 
-        A name is not looked up here: then the hop that the dialog began with is kept.
+        A name is not looked up here: then the hop that the dialog began with is kept. A URI that names no transport
+        means the one that the dialog began with (RFC 3263 4.1 would say UDP; but who calls over TCP and says nothing
+        is, as a rule, not listening there).
         """
         hop = self.path().hop
         if not _is_ip(hop.host) or (":" in hop.host) != (":" in self.socket.host):
             return self.first_hop
-        return Address(hop.host, hop.port or _FALLBACK_PORT)
+        transport = (hop.param("transport") or self.first_hop.transport).lower()
+        return Address(hop.host, hop.port or _FALLBACK_PORT, transport)
 
 
 @dataclass(slots=True)

@@ -14,14 +14,20 @@ LegId = str
 
 
 class Address(NamedTuple):
-    """An IP address and port, of a peer or of one of our own sockets."""
+    """An IP address and port, of a peer or of one of our own sockets, and what is spoken there."""
 
     host: str
     port: int
+    transport: str = "udp"
+
+    @property
+    def reliable(self) -> bool:
+        """Whether what is sent there arrives, once and in order, as long as the connection stands (17.1.1.2)."""
+        return self.transport != "udp"
 
 
 class Datagram(NamedTuple):
-    """One UDP payload to send, from the socket bound to `local`."""
+    """One message to send, from the socket bound to `local`, or on the connection that it made or took."""
 
     data: bytes
     destination: Address

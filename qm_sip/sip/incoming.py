@@ -22,7 +22,7 @@ class IncomingLeg(Leg):
         super().__init__(name, core, local, None)
         self._tag = core.token()
         self.dialog = Dialog.of_server(request, self._tag, source, local)
-        self.invite: Transaction = self.accept(request, now)
+        self.invite: Transaction = self.accept(request, local, now)
         self._refresh: Timer | None = None
         self._expiry: Timer | None = None
         core.legs[name] = self

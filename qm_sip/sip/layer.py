@@ -9,6 +9,7 @@ from typing import Final
 
 from qm_sip.sip.events import Address
 from qm_sip.sip.message import Header, Request, Response, header
+from qm_sip.sip.reply import reconnect_address
 from qm_sip.sip.timers import Timers
 from qm_sip.sip.transaction import Event, Kind, TimerSettings, Transaction, User
 from qm_sip.sip.via import MAGIC_COOKIE
@@ -47,7 +48,7 @@ class TransactionLayer:
         self.clients: dict[Key, Transaction] = {}
         self.servers: dict[Key, Transaction] = {}
         self._merges: dict[Key, Transaction] = {}
-        self._towards: dict[Address, set[Transaction]] = {}
+        self._towards: dict[Address, dict[Transaction, None]] = {}  # in the order they began
 
     def request(
         self, request: Request, destination: Address, local: Address, user: User, now: float
@@ -57,7 +58,7 @@ class TransactionLayer:
         key: Key = (request.via.branch, request.method)
         transaction = Transaction(kind, key, request, destination, local, user, self)
         self.clients[key] = transaction
-        self._towards.setdefault(destination, set()).add(transaction)
+        self._towards.setdefault(destination, {})[transaction] = None
         transaction.begin(now)
         return transaction
 
@@ -82,6 +83,8 @@ class TransactionLayer:
         key = server_key(request)
         transaction = Transaction(kind, key, request, destination, local, user, self)
         self.servers[key] = transaction
+        if destination.reliable:
+            self._towards.setdefault(destination, {})[transaction] = None
         if request.to.tag is None:
             self._merges.setdefault(merge_key(request), transaction)
         transaction.begin(now)
@@ -97,9 +100,23 @@ class TransactionLayer:
 
     def unreachable(self, destination: Address, local: Address, now: float) -> None:
         """The network said that nothing listens there."""
-        for transaction in list(self._towards.get(destination, ())):
-            if transaction.local == local:
-                transaction.fire(Event.UNREACHABLE, now)
+        for transaction in self._between(destination, local):
+            transaction.fire(Event.UNREACHABLE, now)
+
+    def lost(self, remote: Address, local: Address, now: float) -> None:
+        """A connection has ended. Requests that nobody has answered go out once more; answers that are still to come
+        go where the peer says that it listens (18.2.2).
+        """
+        for transaction in self._between(remote, local):
+            if transaction.kind in (Kind.CLIENT, Kind.CLIENT_INVITE):
+                transaction.lost(now)
+            else:
+                self._forget_towards(transaction)
+                transaction.destination = reconnect_address(transaction.request, local)
+                self._towards.setdefault(transaction.destination, {})[transaction] = None
+
+    def _between(self, remote: Address, local: Address) -> list[Transaction]:
+        return [t for t in self._towards.get(remote, ()) if t.local == local]
 
     def acknowledge(self, transaction: Transaction, response: Response) -> bytes:
         """17.1.1.3: same Via, Request-URI and Route as the INVITE, To from the response."""
@@ -112,14 +129,18 @@ class TransactionLayer:
 
     def forget(self, transaction: Transaction, now: float) -> None:
         """Let go of a transaction that has terminated."""
+        self._forget_towards(transaction)
         if transaction.kind in (Kind.CLIENT, Kind.CLIENT_INVITE):
             self.clients.pop(transaction.key, None)
-            towards = self._towards.get(transaction.destination, set())
-            towards.discard(transaction)
-            if not towards:
-                self._towards.pop(transaction.destination, None)
             return
         self.servers.pop(transaction.key, None)
         key = merge_key(transaction.request)
         if self._merges.get(key) is transaction:
             del self._merges[key]
+
+    def _forget_towards(self, transaction: Transaction) -> None:
+        towards = self._towards.get(transaction.destination)
+        if towards is not None:
+            towards.pop(transaction, None)
+            if not towards:
+                del self._towards[transaction.destination]

@@ -7,6 +7,7 @@ from qm_sip.sip import events
 from qm_sip.sip.asking import Asking, Phase, has_sdp
 from qm_sip.sip.core import HeaderList
 from qm_sip.sip.dialog import Dialog
+from qm_sip.sip.events import Address
 from qm_sip.sip.message import Header, Request
 from qm_sip.sip.reply import reply, reply_address
 from qm_sip.sip.sent import Unacknowledged
@@ -128,14 +129,14 @@ class Leg(Asking):
 
     # ------------------------------------------------------------------ requests of the peer's
 
-    def received(self, request: Request, dialog: Dialog, now: float) -> None:
+    def received(self, request: Request, dialog: Dialog, local: Address, now: float) -> None:
         """A new request in one of our dialogs, already screened. It gets a server transaction, then an
-        answer.
+        answer, by the socket that it came to.
         """
         if not dialog.counters.accepts(request.cseq.number):
-            self.core.refuse(request, 500, self.local)
+            self.core.refuse(request, 500, local)
             return
-        transaction = self.accept(request, now)
+        transaction = self.accept(request, local, now)
         if request.method == "BYE":
             self._peer_bye(transaction, now)
         elif self.phase is Phase.OVER or self.bye_wanted is not None:
@@ -147,9 +148,9 @@ class Leg(Asking):
         else:
             self._hand_up(transaction)
 
-    def accept(self, request: Request, now: float) -> Transaction:
+    def accept(self, request: Request, local: Address, now: float) -> Transaction:
         """A server transaction of this leg."""
-        transaction = self.core.layer.accept(request, reply_address(request), self.local, self, now)
+        transaction = self.core.layer.accept(request, reply_address(request, local), local, self, now)
         self.live.add(transaction)
         return transaction
 

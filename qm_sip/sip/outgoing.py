@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qm_sip.sip import events
 from qm_sip.sip.asking import Phase, has_sdp
@@ -42,8 +42,9 @@ class OutgoingLeg(Leg):
         credentials: Credentials | None,
         now: float,
     ) -> None:
+        destination, local = core.way(calling.destination, local)
         super().__init__(name, core, local, credentials)
-        self.calling = calling
+        self.calling = replace(calling, destination=destination)
         self._tag = core.token()
         self._call_id = f"{core.token()}{core.token()}"
         self._number = core.rng.randint(1, 9_999)
@@ -76,7 +77,7 @@ class OutgoingLeg(Leg):
             ],
             sent.body or b"",
         )
-        self.start(sent, request, self.calling.destination, now)
+        self.start(sent, request, self.calling.destination, self.local, now)
 
     # ------------------------------------------------------------------ what the user asks for
 

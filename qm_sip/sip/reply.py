@@ -76,9 +76,11 @@ _COPIED: Final = ("via", "from", "to", "call-id", "cseq")
 
 
 def mark_arrival(request: Request, source: Address) -> Request:
-    """The request with `received` and `rport` in its topmost Via (18.2.1, RFC 3581 4)."""
+    """The request with `received` and `rport` in its topmost Via (18.2.1, RFC 3581 4); of a connection always, so
+    that the answer finds it.
+    """
     via = request.via
-    marked = via.received_from(source.host, source.port)
+    marked = via.received_from(source.host, source.port, always=source.reliable)
     if marked == via:
         return request
     headers = list(request.headers)
@@ -88,9 +90,17 @@ def mark_arrival(request: Request, source: Address) -> Request:
     return Request(request.method, request.uri, headers, request.body, request.version)
 
 
-def reply_address(request: Request) -> Address:
-    """Where the responses to a marked request go (18.2.2)."""
-    return Address(*request.via.reply_to())
+def reply_address(request: Request, local: Address) -> Address:
+    """Where the responses to a marked request that came to `local` go (18.2.2): on a stream, to the other end of its
+    connection.
+    """
+    return Address(*request.via.reply_to(), local.transport)
+
+
+def reconnect_address(request: Request, local: Address) -> Address:
+    """Where they go when that connection is gone (18.2.2): the port that the sender says it listens on."""
+    host, _ = request.via.reply_to()
+    return Address(host, request.via.sent_by[1], local.transport)
 
 
 def reply(

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from qm_sip.sip.core import HeaderList
 from qm_sip.sip.dialog import Dialog
 from qm_sip.sip.digest import Place
+from qm_sip.sip.events import Address
 from qm_sip.sip.message import Request
 from qm_sip.sip.timers import Timer
 from qm_sip.sip.transaction import Transaction
@@ -36,6 +37,9 @@ class Sent:
     attempts: int = 0
     transaction: Transaction | None = None
     guard: Timer | None = None
+    instead: Address | None = None
+    """Where it goes if nobody is where it was sent."""
+    moved: bool = False  # it has gone there
 
     # Of an INVITE only:
     provisional: bool = False  # a 1xx has come, so a CANCEL may be sent (9.1)

@@ -13,6 +13,8 @@ ignored, and that is lawful (a late copy, a 1xx after the final answer).
 Timers (17, table 4), on an unreliable transport:
   A T1 doubling without cap, B 64*T1, D 32 s, E T1 doubling up to T2, F 64*T1, G T1 doubling up to T2, H
   64*T1, I T4, J 64*T1, K T4, L 64*T1, M 64*T1.
+On a reliable one (`Address.reliable`) nothing is repeated and no copy is waited for: A, E and G are off, D, I, J and K
+zero. L and M stay, because the user repeats its 2xx on every transport (13.3.1.4).
 """
 
 from __future__ import annotations
@@ -241,6 +243,7 @@ class Transaction:
         "key",
         "kind",
         "local",
+        "repeated",
         "request",
         "state",
         "user",
@@ -259,6 +262,7 @@ class Transaction:
         self.kind, self.key, self.request, self.user = kind, key, request, user
         self.destination, self.local = destination, local
         self.data = b""
+        self.repeated = False  # it was sent again because its connection was lost
         self._shell, self._table = shell, TABLES[kind]
         self._resend: Timer | None = None
         self._give_up: Timer | None = None
@@ -314,6 +318,18 @@ class Transaction:
             self.state = State.TERMINATED
             self._end(now)
 
+    def lost(self, now: float) -> None:
+        """The connection that its request took is gone, and nobody knows whether it had arrived. Once it is sent again
+        (a new connection is made for it; a peer that has it already sees a copy); then it counts as unreachable.
+        """
+        if self.state not in (State.CALLING, State.TRYING):
+            return  # the peer has it, and may answer on a connection of its own (18.2.2)
+        if self.repeated:
+            self.fire(Event.UNREACHABLE, now)
+        else:
+            self.repeated = True
+            self._send(now)
+
     def _end(self, now: float) -> None:
         for timer in (self._resend, self._give_up, self._expire):
             if timer is not None:
@@ -346,10 +362,14 @@ class Transaction:
         self.user.on_unreachable(self, now)
 
     def _start_resend(self, now: float) -> None:
+        if self.local.reliable:
+            return
         self._interval = self._shell.settings.t1
         self._resend_in(self._interval, now)
 
     def _slow(self, now: float) -> None:
+        if self.local.reliable:
+            return
         self._interval = self._shell.settings.t2
         self._resend_in(self._interval, now)
 
@@ -387,13 +407,19 @@ class Transaction:
     def _on_expire(self, now: float) -> None:
         self.fire(Event.EXPIRE, now)
 
+    def _expire_unless_reliable(self, seconds: float, now: float) -> None:
+        self._expire_in(0.0 if self.local.reliable else seconds, now)
+
     def _start_d(self, now: float) -> None:
-        self._expire_in(self._shell.settings.timer_d, now)
+        self._expire_unless_reliable(self._shell.settings.timer_d, now)
 
     def _start_t4(self, now: float) -> None:
-        self._expire_in(self._shell.settings.t4, now)
+        self._expire_unless_reliable(self._shell.settings.t4, now)
 
-    def _start_t64(self, now: float) -> None:
+    def _start_j(self, now: float) -> None:
+        self._expire_unless_reliable(self._shell.settings.t64, now)
+
+    def _start_lm(self, now: float) -> None:
         self._expire_in(self._shell.settings.t64, now)
 
 
@@ -412,9 +438,9 @@ _DOING: Final[Mapping[Do, Callable[[Transaction, float], None]]] = {
     Do.START_G: Transaction._start_resend,
     Do.START_H: Transaction._start_give_up,
     Do.START_I: Transaction._start_t4,
-    Do.START_J: Transaction._start_t64,
+    Do.START_J: Transaction._start_j,
     Do.START_K: Transaction._start_t4,
-    Do.START_LM: Transaction._start_t64,
+    Do.START_LM: Transaction._start_lm,
     Do.SLOW_E: Transaction._slow,
     Do.AGAIN: Transaction._again,
     Do.STOP_RESEND: Transaction._stop_resend,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from qm_sip.errors import BrokenInvariant
 from qm_sip.sip import door, events
@@ -49,7 +49,9 @@ class UserAgent:
     # ------------------------------------------------------------------ the world
 
     def receive(self, data: bytes, source: Address, local: Address, now: float) -> None:
-        """One datagram that arrived at the socket `local`. Never raises for what stands in it."""
+        """One message that arrived at the socket `local`: a datagram, or a frame of a connection that it took or made.
+        Never raises for what stands in it.
+        """
         counts = self._core.counts
         counts["received"] += 1
         if not data.strip(b"\r\n\0"):
@@ -85,10 +87,22 @@ class UserAgent:
         return taken
 
     def transport_failed(self, destination: Address, local: Address, now: float) -> None:
-        """The network said that nothing listens there (ICMP): what waits for an answer from there fails
-        with 503.
+        """The network said that nothing listens there (ICMP, a connection refused): what waits for an answer from
+        there fails with 503, or goes another way if there is one.
         """
         self._core.layer.unreachable(destination, local, now)
+
+    def connection_lost(self, remote: Address, local: Address, now: float) -> None:
+        """A connection that stood has ended: see `TransactionLayer.lost`."""
+        self._core.layer.lost(remote, local, now)
+
+    def listens(self, sockets: Sequence[Address]) -> None:
+        """Where we are heard. Without being told, a request leaves by the socket that its leg was given."""
+        self._core.sockets = tuple(sockets)
+
+    def talks_over(self, remote: Address, local: Address) -> bool:
+        """Whether a call would be cut off from its peer without this connection."""
+        return any(leg.talks_over(remote, local) for leg in self._core.legs.values())
 
     @property
     def counts(self) -> Counter[str]:
@@ -248,7 +262,7 @@ class UserAgent:
             marked = mark_arrival(request, source)
             tag = self._core.stateless_tag(marked)
             response = reply(marked, status, tag=tag, headers=self._core.plain_headers(()))
-            self._core.send(response.to_bytes(), reply_address(marked), local)
+            self._core.send(response.to_bytes(), reply_address(marked, local), local)
         except SipParseError:
             self._core.counts["unanswerable"] += 1
 
@@ -270,7 +284,7 @@ class UserAgent:
         leg = invite.user
         assert isinstance(leg, Leg)
         response = reply(request, 200, tag=leg.tag(), headers=self._core.plain_headers(()))
-        self._core.send(response.to_bytes(), reply_address(request), local)
+        self._core.send(response.to_bytes(), reply_address(request, local), local)
         if not invite.answered:
             leg.cancelled(invite, request, now)
 
@@ -286,7 +300,7 @@ class UserAgent:
         elif (refusal := door.dialog_request(self._core, request)) is not None:
             self._core.refuse(request, refusal[0], local, refusal[1])
         else:
-            leg.received(request, dialog, now)
+            leg.received(request, dialog, local, now)
 
     def _outside_dialog(self, request: Request, source: Address, local: Address, now: float) -> None:
         status = self._admit(request, source)
@@ -307,7 +321,7 @@ class UserAgent:
         status = self._closed or 200
         headers = core.response_headers(local, [("Accept", "application/sdp")], None)
         response = reply(request, status, tag=core.stateless_tag(request), headers=headers)
-        core.send(response.to_bytes(), reply_address(request), local)
+        core.send(response.to_bytes(), reply_address(request, local), local)
 
     def _offer(self, request: Request, source: Address, local: Address, now: float) -> None:
         core = self._core

@@ -52,11 +52,11 @@ class Via:
         """Host (without case) and port, 5060 if none is named."""
         return self.host.lower(), self.port if self.port is not None else 5060
 
-    def received_from(self, host: str, port: int) -> Via:
-        """As the server must mark it: rport filled in when asked for, received when it differs (18.2.1,
+    def received_from(self, host: str, port: int, *, always: bool = False) -> Via:
+        """As the server must mark it: rport filled in when asked for (or always), received when it differs (18.2.1,
         3581 4).
         """
-        wants_rport = param(self.params, "rport") is not None
+        wants_rport = always or param(self.params, "rport") is not None
         kept = tuple(p for p in self.params if p[0].lower() not in ("rport", "received"))
         marks: Params = (("rport", str(port)), ("received", host)) if wants_rport else ()
         if not wants_rport and self.host.lower() != host.lower():

@@ -45,8 +45,8 @@ class Phone:
     host: str
     socket: socket.socket
     leg: str = ""
-    target: Address | None = None
-    targets: list[Address] = field(default_factory=list)
+    target: tuple[str, int] | None = None
+    targets: list[tuple[str, int]] = field(default_factory=list)
     up: float | None = None
     gone: bool = False
     sent: list[float] = field(default_factory=list)  # when packet n was sent
@@ -66,7 +66,7 @@ class Phone:
         described = Sdp.parse(body) if body else None
         audio = described.audio if described else None
         if described is not None and audio is not None:
-            self.target = Address(described.address_of(audio) or "", audio.port)
+            self.target = (described.address_of(audio) or "", audio.port)
             self.targets.append(self.target)
 
 
@@ -187,7 +187,7 @@ class Phones:
 
     def say(self, data: bytes, side: int = CUSTOMER) -> None:
         """Anything at all to the server's SIP port, from this side's socket."""
-        self._sides[side][1].sendto(data, self.server)
+        self._sides[side][1].sendto(data, self.server[:2])
 
     def close(self) -> None:
         self._stop.set()
@@ -257,7 +257,7 @@ class Phones:
             for event in ua.take_events():
                 self._on(side, ua, event, now)
             for datagram in ua.take_datagrams():
-                sock.sendto(datagram.data, datagram.destination)
+                sock.sendto(datagram.data, datagram.destination[:2])
 
     # ---------------------------------------------------------------- what happens to a phone
 

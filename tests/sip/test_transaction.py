@@ -23,12 +23,14 @@ class Bench:
     timers: Timers = field(default_factory=Timers)
     sent: list[tuple[float, bytes]] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    went: list[Address] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.layer = TransactionLayer(TimerSettings(), self.timers, self._send)
 
     def _send(self, data: bytes, destination: Address, local: Address) -> None:
         self.sent.append((round(self.now, 3), data))
+        self.went.append(destination)
 
     def on_response(self, transaction: Transaction, response: Response, now: float) -> None:
         self.told.append(str(response.status))
@@ -51,15 +53,15 @@ class Bench:
             self.timers.advance(due)
         self.now = until
 
-    def client(self, method: str) -> Transaction:
-        made = parse(request(method))
+    def client(self, method: str, to: Address = BOB, by: Address = ALICE, branch: str = "1") -> Transaction:
+        made = parse(request(method, branch=f"z9hG4bK-{branch}"))
         assert isinstance(made, Request)
-        return self.layer.request(made, BOB, ALICE, self, self.now)
+        return self.layer.request(made, to, by, self, self.now)
 
-    def server(self, method: str) -> Transaction:
-        made = parse(request(method))
+    def server(self, method: str, to: Address = ALICE, by: Address = BOB, branch: str = "1") -> Transaction:
+        made = parse(request(method, branch=f"z9hG4bK-{branch}"))
         assert isinstance(made, Request)
-        return self.layer.accept(made, ALICE, BOB, self, self.now)
+        return self.layer.accept(made, to, by, self, self.now)
 
     def respond(self, transaction: Transaction, status: int) -> None:
         transaction.respond(reply(transaction.request, status, tag="t"), self.now)
@@ -232,3 +234,107 @@ def test_an_event_that_means_nothing_changes_nothing(bench: Bench, kind: Kind, e
         transaction.state = state
         transaction.fire(event, 0.0)
         assert transaction.state is state and bench.sent == [] and bench.told == []
+
+
+# ---------------------------------------------------------------------------- on a reliable transport
+
+TCP_ALICE, TCP_BOB = ALICE._replace(transport="tcp"), BOB._replace(transport="tcp")
+
+
+@pytest.mark.parametrize("method", ["INVITE", "BYE"], ids=["A and B", "E and F"])
+def test_over_tcp_a_request_is_sent_once_and_still_given_up(bench: Bench, method: str) -> None:
+    bench.client(method, TCP_BOB, TCP_ALICE)
+    bench.run(31.9)
+    assert bench.told == [] and bench.times(method.encode()) == [0]
+    bench.run(32.1)
+    assert bench.told == ["timeout", "terminated"]
+
+
+def test_over_tcp_a_request_in_proceeding_is_not_repeated_either(bench: Bench) -> None:
+    bench.get(bench.client("BYE", TCP_BOB, TCP_ALICE), 100)
+    bench.run(100)
+    assert bench.times(b"BYE") == [0] and bench.told == ["100", "timeout", "terminated"]
+
+
+def test_over_tcp_a_failure_is_sent_once_and_h_still_waits_for_the_ack(bench: Bench) -> None:
+    bench.respond(bench.server("INVITE", TCP_ALICE, TCP_BOB), 486)
+    bench.run(31.9)
+    assert bench.times(b"486") == [0] and bench.told == []
+    bench.run(32.1)
+    assert bench.told == ["timeout", "terminated"]
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "lasts"),
+    [("INVITE", 486, 0.0), ("INVITE", 200, 32.0), ("BYE", 200, 0.0), ("BYE", 481, 0.0)],
+    ids=["D", "M", "K 2xx", "K failure"],
+)
+def test_over_tcp_a_client_waits_for_no_copies_but_of_a_2xx(
+    bench: Bench, method: str, status: int, lasts: float
+) -> None:
+    transaction = bench.client(method, TCP_BOB, TCP_ALICE)
+    bench.get(transaction, status)
+    assert bench.told == [str(status)] and not transaction.over  # D and K are zero, and told before they end
+    assert len(bench.times(b"ACK")) == (status == 486)
+    bench.run(lasts)
+    assert transaction.over and bench.layer.clients == {}
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "lasts"), [("INVITE", 200, 32.0), ("BYE", 200, 0.0)], ids=["L", "J"]
+)
+def test_over_tcp_a_server_waits_for_no_copies_but_of_an_invite(
+    bench: Bench, method: str, status: int, lasts: float
+) -> None:
+    transaction = bench.server(method, TCP_ALICE, TCP_BOB)
+    bench.respond(transaction, status)
+    bench.run(lasts - 0.1)
+    assert not transaction.over
+    bench.run(lasts)
+    assert transaction.over and bench.layer.servers == {} and bench.layer._towards == {}
+
+
+def test_over_tcp_an_ack_ends_a_failure_at_once(bench: Bench) -> None:
+    ringing = bench.server("INVITE", TCP_ALICE, TCP_BOB)
+    bench.respond(ringing, 486)
+    ringing.fire(Event.GOT_ACK, bench.now)
+    bench.run(0.0)
+    assert bench.told == ["terminated"]
+
+
+def test_a_lost_connection_repeats_what_nobody_answered_once_and_in_order(bench: Bench) -> None:
+    bench.client("INFO", TCP_BOB, TCP_ALICE, "1")
+    bench.client("BYE", TCP_BOB, TCP_ALICE, "2")
+    bench.client("INVITE", BOB, ALICE, "3")  # over UDP: none of its business
+    bench.sent.clear()
+    bench.layer.lost(TCP_BOB, TCP_ALICE, 0)
+    assert [data.split()[0] for _, data in bench.sent] == [b"INFO", b"BYE"]
+    bench.layer.lost(TCP_BOB, TCP_ALICE, 0)
+    assert bench.told == ["unreachable", "terminated"] * 2 and len(bench.sent) == 2
+
+
+def test_a_call_that_rings_outlives_its_connection(bench: Bench) -> None:
+    calling = bench.client("INVITE", TCP_BOB, TCP_ALICE)
+    bench.get(calling, 180)
+    for _ in range(3):
+        bench.layer.lost(TCP_BOB, TCP_ALICE, 0)
+    bench.layer.unreachable(TCP_BOB, TCP_ALICE, 0)
+    bench.get(calling, 200)
+    assert bench.told == ["180", "200"] and len(bench.sent) == 1
+
+
+def test_the_answer_of_a_lost_connection_goes_where_its_via_says(bench: Bench) -> None:
+    flow = Address("192.0.2.1", 40_001, "tcp")
+    via = "Via: SIP/2.0/TCP 192.0.2.1:5070;branch=z9hG4bK-7;received=192.0.2.1;rport=40001"
+    made = parse(request(via=via))
+    assert isinstance(made, Request)
+    ringing = bench.layer.accept(made, flow, TCP_BOB, bench, 0)
+    bench.respond(ringing, 180)
+    bench.layer.lost(flow, TCP_ALICE, 0)  # another socket's
+    bench.respond(ringing, 180)
+    bench.layer.lost(flow, TCP_BOB, 0)
+    bench.respond(ringing, 486)
+    assert bench.went == [flow, flow, Address("192.0.2.1", 5070, "tcp")]
+    ringing.fire(Event.GOT_ACK, bench.now)
+    bench.run(0.0)
+    assert bench.layer._towards == {} and bench.layer.servers == {}

@@ -99,6 +99,8 @@ def user(value: str) -> str:
 class Party:
     """One address. `heard` is every message that came, in order; copies are counted, not repeated."""
 
+    transport = "UDP"
+
     def __init__(self, address: str, server: Address, *, port: int = 5060, rtp: int = 30_000) -> None:
         self.address, self.server, self.port, self.rtp = address, server, port, rtp
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -117,6 +119,10 @@ class Party:
     ) -> None:
         self.socket.close()
         self.ear.close()
+
+    @property
+    def contact(self) -> str:
+        return f"<sip:me@{self.address}:{self.port}>"
 
     def send(self, text: str | bytes, to: Address | None = None) -> None:
         data = text.encode() if isinstance(text, str) else text
@@ -233,13 +239,13 @@ class Leg:
         self.branch = branch or f"z9hG4bK{next(_numbers)}x{self.tag}"
         party = self.party
         fields = {
-            "Via": f"SIP/2.0/UDP {party.address}:{party.port};branch={self.branch}",
+            "Via": f"SIP/2.0/{party.transport} {party.address}:{party.port};branch={self.branch}",
             "Max_Forwards": "70",
             "From": self.local,
             "To": self.remote,
             "Call_ID": self.call_id,
             "CSeq": f"{cseq} {method}",
-            "Contact": f"<sip:me@{party.address}:{party.port}>",
+            "Contact": party.contact,
         } | changes
         lines = [f"{method} {self.target} SIP/2.0"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items() if value]
@@ -263,7 +269,7 @@ class Leg:
         lines = [f"SIP/2.0 {status} It Is So"]
         lines += [f"{name}: {value}" for name, value in request.headers if name in ("Via", "Record-Route")]
         lines += [f"{name}: {request.get(name)}" for name in ("From", "Call-ID", "CSeq")]
-        lines += [f"To: {tagged}", f"Contact: <sip:me@{self.party.address}:{self.party.port}>"]
+        lines += [f"To: {tagged}", f"Contact: {self.party.contact}"]
         lines += [f"{name}: {value}" for name, value in headers]
         lines += ["Content-Type: application/sdp"] if body else []
         lines += [f"Content-Length: {len(body)}", "", body]

@@ -2,9 +2,11 @@
 
     .1  the server          .10 pbx, trusted, sends calls       .20 agents, trusted, is called
     .30 carrier, a stranger to our people       .40 strict, asks for a digest       .50 nobody is there
+    .45 stream, trusted, over TCP       .46 both, trusted, over UDP and TCP       .47 deaf, over TCP: nobody is there
     .60 and on: SIPp pairs behind lines that lose packets
 
 Numbers: 20... before-ring, 21... on-answer, 1900 confidential, 4... strict, 5... nobody, everything else goes direct.
+6... stream (62... on-answer), 8... both, 9... deaf.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ capture = "all"
 
 [line.answer]
 kind = "customer-facing"
-match = { numbers = ["2100"] }
+match = { numbers = ["2100", "6200"] }
 controller = "Test"
 purposes = ["contract_evidence"]
 prompt = "short"
@@ -151,7 +153,7 @@ def _settings(site: Site) -> str:
     at = site.at
     text = f"""
 [sip]
-listen = ["udp:{at(1)}:5080"]
+listen = ["udp:{at(1)}:5080", "tcp:{at(1)}:5080"]
 carry_headers = ["X-QM-Line", "X-Colour"]
 [media]
 address = "{at(1)}"
@@ -184,6 +186,27 @@ password_file = "password"
 [peers.nobody]
 addresses = ["{at(50)}"]
 next_hop = "{at(50)}:{SIP}"
+[peers.stream]
+addresses = ["{at(45)}:{SIP}"]
+trusted = true
+next_hop = "{at(45)}:{SIP}"
+transport = "tcp"
+[peers.both]
+addresses = ["{at(46)}"]
+trusted = true
+next_hop = "{at(46)}:{SIP}"
+[peers.deaf]
+addresses = ["{at(47)}"]
+next_hop = "{at(47)}:{SIP}"
+transport = "tcp"
+[[routes]]
+from = "stream"
+to = "agents"
+direction = "inbound"
+[[routes]]
+from = "both"
+to = "agents"
+direction = "inbound"
 [[routes]]
 from = "pbx"
 to = "agents"
@@ -193,8 +216,9 @@ from = "carrier"
 to = "agents"
 direction = "inbound"
 """
-    for to, prefix in (("strict", "4"), ("nobody", "5")):
+    for to, prefix in (("strict", "4"), ("nobody", "5"), ("stream", "6"), ("both", "8"), ("deaf", "9")):
         text += f'[[routes]]\nfrom = "pbx"\nto = "{to}"\ndirection = "inbound"\ncalled = "{prefix}"\n'
+    text += '[[routes]]\nfrom = "stream"\nto = "stream"\ndirection = "inbound"\ncalled = "6"\n'
     for pair in range(PAIRS):
         text += f"""
 [peers.far{pair}]

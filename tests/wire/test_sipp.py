@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from qm_sip.net.udp import SipEndpoint
+from qm_sip.net.endpoint import SipEndpoint
 from qm_sip.sip import events as ev
 from qm_sip.sip.events import Address, UaEvent
 from qm_sip.sip.ua import UserAgent, UserAgentSettings
@@ -39,9 +39,10 @@ def free_port() -> int:
 class Server:
     """A user agent that answers every call, or makes some, and counts what happened."""
 
-    def __init__(self) -> None:
+    def __init__(self, transport: str = "udp") -> None:
         self.ua = UserAgent(QUICK, random.Random(7), lambda request, source: None)
-        self.endpoint = SipEndpoint(self.ua, [Address("127.0.0.1", 0)], self.on_events)
+        self.endpoint = SipEndpoint(self.ua, [Address("127.0.0.1", 0, transport)], self.on_events)
+        self.hang_up = True
         self.seen: Counter[str] = Counter()
         self.status: Counter[int] = Counter()
 
@@ -52,7 +53,7 @@ class Server:
             if isinstance(event, ev.CallOffered):
                 self.ua.provisional(event.leg, 180, now=now)
                 self.ua.answer(event.leg, SDP, now=now)
-            elif isinstance(event, ev.Answered):
+            elif isinstance(event, ev.Answered) and self.hang_up:
                 self.ua.bye(event.leg, now=now)
             elif isinstance(event, ev.Rejected):
                 self.status[event.status] += 1
@@ -113,7 +114,7 @@ def test_sipp_calls_us(tmp_path: Path, lost: int) -> None:
         server = Server()
         await server.endpoint.start()
         try:
-            host, port = server.endpoint.addresses[0]
+            host, port, _ = server.endpoint.addresses[0]
             loss = ["-lost", str(lost)] if lost else []
             rate = ["-m", str(CALLS), "-r", "60", "-d", "100"]
             caller = await sipp(
@@ -153,3 +154,92 @@ def test_we_call_sipp(tmp_path: Path, lost: int) -> None:
         assert server.seen["Answered"] >= (MOST if lost else CALLS)
 
     asyncio.run(scenario())
+
+
+# --------------------------------------------------------------------------- over TCP
+
+RATE = ["-m", str(CALLS), "-r", "60", "-d", "100"]
+SOCKETS = ["-max_socket", "500"]
+MODES = pytest.mark.parametrize("mode", ["t1", "tn"], ids=["one connection", "one a call"])
+
+
+@MODES
+def test_sipp_calls_us_over_tcp(tmp_path: Path, mode: str) -> None:
+    async def scenario() -> None:
+        server = Server("tcp")
+        await server.endpoint.start()
+        try:
+            host, port, _ = server.endpoint.addresses[0]
+            caller = await sipp("-sn", "uac", f"{host}:{port}", "-t", mode, *SOCKETS, *RATE, cwd=tmp_path)
+            most = 0
+            while caller.returncode is None and server.seen["LegGone"] < CALLS:
+                most = max(most, len(server.endpoint.tcp))
+                await asyncio.sleep(0.02)
+            assert await end(caller) == 0
+            await server.all_gone()
+            assert most == 1 if mode == "t1" else most > 3
+        finally:
+            await server.endpoint.stop()
+        assert server.seen["CallOffered"] == server.seen["Ended"] == server.seen["Acknowledged"] == CALLS
+        assert server.ua.counts["garbage"] == 0 and not server.endpoint.tcp.counts
+
+    asyncio.run(scenario())
+
+
+@MODES
+def test_we_call_sipp_over_tcp(tmp_path: Path, mode: str) -> None:
+    async def scenario() -> None:
+        server = Server("tcp")
+        await server.endpoint.start()
+        port = free_port()
+        callee = await sipp(
+            "-sn", "uas", "-p", str(port), "-t", mode, *SOCKETS, "-m", str(CALLS), cwd=tmp_path
+        )
+        try:
+            await asyncio.sleep(0.5)
+            for number in range(CALLS):
+                server.call(f"c{number}", Address("127.0.0.1", port, "tcp"))
+                await asyncio.sleep(0.01)
+            await server.all_gone()
+            assert await end(callee) == 0
+        finally:
+            if callee.returncode is None:
+                callee.kill()
+            await server.endpoint.stop()
+        assert server.seen["Answered"] == CALLS and server.endpoint.lost == 0
+
+    asyncio.run(scenario())
+
+
+def test_when_sipp_dies_in_mid_call_its_calls_end_and_the_next_fail_at_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        server = Server("tcp")
+        server.hang_up = False
+        await server.endpoint.start()
+        port = free_port()
+        there = Address("127.0.0.1", port, "tcp")
+        callee = await sipp("-sn", "uas", "-p", str(port), "-t", "t1", cwd=tmp_path)
+        try:
+            await asyncio.sleep(0.5)
+            for number in range(20):
+                server.call(f"c{number}", there)
+            while server.seen["Answered"] < 20:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            callee.kill()
+            await callee.wait()
+            began = server.endpoint.now()
+            for number in range(20):
+                server.ua.bye(f"c{number}", now=server.endpoint.now())
+            server.call("late", there)
+            while server.status[503] < 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            assert server.endpoint.now() - began < 1
+            while server.ua.legs:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            assert server.endpoint.now() - began < 10
+        finally:
+            if callee.returncode is None:
+                callee.kill()
+            await server.endpoint.stop()
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))

@@ -1,0 +1,149 @@
+"""The user agent on real sockets and the real clock, nothing else: each arrow of the sans-IO core has one line here.
+
+One endpoint has sockets of several transports (`link.Link`); which one a message takes is what its local address says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from qm_sip.errors import StartError
+from qm_sip.net.link import Ear, Link
+from qm_sip.net.tcp import TcpConnections
+from qm_sip.net.udp import UdpSockets
+from qm_sip.sip.events import Address, CallOffered, UaEvent
+from qm_sip.sip.ua import UserAgent
+
+log = logging.getLogger(__name__)
+
+OnEvents = Callable[[list[UaEvent]], None]
+Known = Callable[[str], bool]
+
+
+class SipEndpoint(Ear):
+    """The user agent on real sockets.
+
+    `on_events` is called with what happened; the commands it gives to the user agent are sent right
+    after. Whoever gives commands at another time calls `flush()` afterwards. `known` says of an address whether a
+    peer has it: a stranger's connections are few and short.
+    """
+
+    def __init__(
+        self,
+        ua: UserAgent,
+        listen: Sequence[Address],
+        on_events: OnEvents,
+        known: Known = lambda host: True,
+    ) -> None:
+        self.ua = ua
+        self.addresses: list[Address] = []
+        self._listen, self._on_events, self._known = tuple(listen), on_events, known
+        self._links: Mapping[str, Link] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.Handle | None = None
+        self._due: float | None = None  # uvloop's handle of an overdue moment does not know it
+        self._flushing = False
+
+    async def start(self) -> None:
+        """Open the sockets. Port 0 takes a free one; `addresses` says which."""
+        self._loop = asyncio.get_running_loop()
+        self.udp, self.tcp = UdpSockets(self, self._loop), TcpConnections(self, self._loop)
+        self._links = {"udp": self.udp, "tcp": self.tcp}
+        try:
+            for address in self._listen:
+                self.addresses.append(await self._links[address.transport].open(address))
+        except StartError:
+            await self.stop()
+            raise
+        self.ua.listens(self.addresses)
+        self.flush()
+
+    async def stop(self) -> None:
+        """Send what is left and close."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._send()
+        for link in self._links.values():
+            await link.close()
+        self._links = {}
+
+    def now(self) -> float:
+        """The clock that the user agent's `now` is read from."""
+        assert self._loop is not None
+        return self._loop.time()
+
+    @property
+    def lost(self) -> int:
+        """Messages that could not be sent; SIP repeats them, or learns of it."""
+        return self.udp.lost + self.tcp.lost
+
+    def flush(self) -> None:
+        """Carry events up and messages out until nothing is left, then set the timer."""
+        if self._flushing:
+            return  # the loop below is at work and will see it
+        self._flushing = True
+        try:
+            while True:
+                self._send()
+                happened = self.ua.take_events()
+                if not happened:
+                    break
+                self._tell(happened)
+        finally:
+            self._flushing = False
+        self._set_timer()
+
+    # ------------------------------------------------------------------ what the links tell
+
+    def heard(self, data: bytes, source: Address, local: Address) -> None:
+        self.ua.receive(data, source, local, self.now())
+
+    def failed(self, destination: Address, local: Address) -> None:
+        self.ua.transport_failed(destination, local, self.now())
+
+    def lost_connection(self, remote: Address, local: Address) -> None:
+        self.ua.connection_lost(remote, local, self.now())
+
+    def needed(self, remote: Address, local: Address) -> bool:
+        return self.ua.talks_over(remote, local)
+
+    def known(self, host: str) -> bool:
+        return self._known(host)
+
+    # ------------------------------------------------------------------ out, up and on
+
+    def _tell(self, happened: list[UaEvent]) -> None:
+        """One at a time: a bug above us may cost the call it is about, not what others are waiting for."""
+        for event in happened:
+            try:
+                self._on_events([event])
+            except Exception:
+                log.exception("handling a SIP event failed")
+                if isinstance(event, CallOffered):
+                    self.ua.reject(event.leg, 500, now=self.now())
+
+    def _send(self) -> None:
+        """Until nothing is left: who is not there may leave another way to go."""
+        while messages := self.ua.take_datagrams():
+            for data, destination, local in messages:
+                if (link := self._links.get(local.transport)) is not None:
+                    link.send(data, destination, local)
+
+    def _set_timer(self) -> None:
+        assert self._loop is not None
+        due = self.ua.next_timer()
+        if self._timer is not None:
+            if due == self._due:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due is not None and self._links:
+            self._timer, self._due = self._loop.call_at(due, self._ring), due
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.ua.advance(self.now())
+        self.flush()
