@@ -68,7 +68,7 @@ fn on_call(engine: &mut Engine, command: Command, now: Nanos, shell: &mut dyn Sh
             LegName::BOTH.into_iter().for_each(|leg| playing::pace(call, leg, &mut cx));
         }
         Command::CloseLeg(c) => call.close_leg(c.leg, &mut cx),
-        _ => {}
+        _ => cx.failed(what, &name, None, "not-yet"),
     }
 }
 
