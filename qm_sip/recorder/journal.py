@@ -36,7 +36,7 @@ CHUNK_MOST = 1 << 26
 TAG_BYTES = 16
 
 PACKET, CODEC, CUT, GAP, END = 1, 2, 3, 4, 5
-GAP_STATES = {1: "hold", 2: "lease", 3: "paused", 4: "dropped-overrun"}
+GAP_STATES = {1: "hold", 2: "lease", 3: "paused", 4: "dropped-overrun", 5: "pause"}
 
 _CHUNK = struct.Struct("<IQ")
 _RECORD = struct.Struct("<BH")
@@ -94,7 +94,7 @@ class Packet(NamedTuple):
 class Gap:
     """A stretch of the recording in which nothing was kept, and why."""
 
-    state: str  # hold | lease | paused | dropped-overrun | cut
+    state: str  # hold | lease | paused | pause | dropped-overrun | cut
     from_ns: int
     to_ns: int
 

@@ -20,7 +20,11 @@ pub struct Facts<'a> {
     pub outside: &'a [LegName],
     pub proofs: &'a [Proof],
     pub line: Option<&'a Line>,
+    pub private: bool,
+    /// An objection, or another prohibition of this use.
+    pub forbidden: bool,
     pub held: bool,
+    pub paused: bool,
     pub leased: bool,
     pub guards: Guards,
 }
@@ -28,11 +32,20 @@ pub struct Facts<'a> {
 /// `Ok`: when the last needed prompt ended (0: told before the call). `Err`: why not.
 pub fn check(facts: &Facts<'_>, wanted: &OpenTap) -> Result<Nanos, &'static str> {
     let stands = |guard| facts.guards.stands(guard);
+    if facts.private {
+        return Err("private");
+    }
+    if facts.forbidden && stands(Guard::ForbidRefuses) {
+        return Err("objected");
+    }
     if !facts.leased && stands(Guard::LeaseRefuses) {
         return Err("no-lease");
     }
     if facts.held && stands(Guard::HoldRefuses) {
         return Err("hold");
+    }
+    if facts.paused && stands(Guard::PauseRefuses) {
+        return Err("paused");
     }
     if wanted.purposes.is_empty() {
         return Err("no-purpose");

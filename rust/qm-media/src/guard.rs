@@ -67,10 +67,36 @@ pub enum Guard {
     NoKeys,
     /// What a cut covers does not enter later.
     CutHolds,
+    /// A code does not reach the other party.
+    CodeSwallowed,
+    /// The agent's code makes the call private without asking anybody.
+    CodeMakesPrivate,
+    /// Private takes back what was said before the finger moved.
+    PrivateCuts,
+    /// Private drops what is held back.
+    PrivateDrops,
+    /// Private closes every tap.
+    PrivateCloses,
+    /// Nothing opens in a private call.
+    PrivateRefuses,
+    /// What passes in a private call is not counted.
+    PrivateUncounted,
+    /// What is forbidden ends.
+    ForbidCloses,
+    /// What is forbidden takes nothing more from what is held back.
+    ForbidDrops,
+    /// What is forbidden does not begin again.
+    ForbidRefuses,
+    /// A tap keeps nothing during a pause.
+    PausePauses,
+    /// A pause drops what is held back.
+    PauseDrops,
+    /// Nothing opens during a pause.
+    PauseRefuses,
 }
 
 impl Guard {
-    pub const ALL: [Guard; 30] = [
+    pub const ALL: [Guard; 43] = [
         Guard::EveryOutsideLeg,
         Guard::ProofOfThisLeg,
         Guard::ProofNotVoid,
@@ -101,6 +127,19 @@ impl Guard {
         Guard::SourceLock,
         Guard::NoKeys,
         Guard::CutHolds,
+        Guard::CodeSwallowed,
+        Guard::CodeMakesPrivate,
+        Guard::PrivateCuts,
+        Guard::PrivateDrops,
+        Guard::PrivateCloses,
+        Guard::PrivateRefuses,
+        Guard::PrivateUncounted,
+        Guard::ForbidCloses,
+        Guard::ForbidDrops,
+        Guard::ForbidRefuses,
+        Guard::PausePauses,
+        Guard::PauseDrops,
+        Guard::PauseRefuses,
     ];
 }
 

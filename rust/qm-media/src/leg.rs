@@ -6,6 +6,7 @@ use crate::guard::{Guard, Guards};
 use crate::prompt::Playing;
 use crate::protocol::{Direction, MS, Nanos, SetRemote, Tone};
 use crate::rtp::{self, HEADER, Sequence};
+use crate::watch::Watch;
 use std::net::{IpAddr, SocketAddr};
 
 /// No payload type of the other leg stands for the same codec.
@@ -104,6 +105,10 @@ pub struct Leg {
     /// Which pacing timer is the valid one, if any.
     pub pace: Option<u32>,
     pub keys: Keys,
+    /// What its keys mean, if anything.
+    pub watch: Option<Box<Watch>>,
+    /// Packets of a private call are not counted.
+    pub counted: bool,
     pub sequence: Sequence,
     pub received: u64,
     pub sent: u64,
@@ -138,6 +143,8 @@ impl Leg {
             tone_at: 0,
             pace: None,
             keys: Keys::default(),
+            watch: None,
+            counted: true,
             sequence: Sequence::default(),
             received: 0,
             sent: 0,
@@ -237,7 +244,7 @@ impl Leg {
         self.own.timestamp = self.own_timestamp(now).wrapping_add(samples as u32);
         self.own.sequence = self.own.sequence.wrapping_add(1);
         (self.own.last_sent, self.own.interrupted, self.relaying) = (now, false, false);
-        self.sent += 1;
+        self.sent += u64::from(self.counted);
         match &mut self.playing {
             Some(playing) => playing.sent(samples, now),
             None => self.tone_at += samples as u64,
@@ -246,7 +253,7 @@ impl Leg {
 
     /// A relayed packet has gone to this leg.
     pub fn relay_sent(&mut self) {
-        self.sent += 1;
+        self.sent += u64::from(self.counted);
         (self.relaying, self.own.interrupted) = (true, true);
     }
 }

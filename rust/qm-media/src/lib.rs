@@ -8,6 +8,7 @@
 //! * [`engine`]    calls, legs, commands, packets, timers
 //! * [`gate`]      may this tap open?
 //! * [`tap`]       hold-back, pauses, chunks
+//! * [`watch`]     codes on the keys
 //! * [`journal`]   records, sealed
 //! * [`sim`]       the same engine on virtual time
 //! * `io`          the live shell: epoll, sockets, three threads (feature `io`)
@@ -32,4 +33,5 @@ pub mod secrets;
 pub mod shell;
 pub mod sim;
 pub mod tap;
+pub mod watch;
 pub mod wav;

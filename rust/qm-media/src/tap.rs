@@ -17,6 +17,8 @@ pub enum Pause {
     Hold,
     Lease,
     Unbridged,
+    /// Asked for, as while a card number is said.
+    Asked,
 }
 
 impl Pause {
@@ -25,6 +27,7 @@ impl Pause {
             Pause::Hold => Gap::Hold,
             Pause::Lease => Gap::Lease,
             Pause::Unbridged => Gap::Paused,
+            Pause::Asked => Gap::Pause,
         }
     }
 }
@@ -54,7 +57,7 @@ pub struct Tap {
     pub journal: Option<JournalId>,
     pub kept_from: Nanos,
     floor: Nanos,
-    paused: [Option<Nanos>; 3],
+    paused: [Option<Nanos>; 4],
     held: VecDeque<Held>,
     payloads: VecDeque<u8>,
     chunk: Chunk,
@@ -79,7 +82,7 @@ impl Tap {
             journal,
             kept_from,
             floor: kept_from,
-            paused: [None; 3],
+            paused: [None; 4],
             held: VecDeque::with_capacity(32),
             payloads: VecDeque::with_capacity(32 * 160),
             chunk: Chunk { packets: Vec::with_capacity(8 * 1024), ..Chunk::default() },
@@ -167,12 +170,14 @@ impl Tap {
             Pause::Hold => self.guards.stands(Guard::HoldDrops),
             Pause::Lease => self.guards.stands(Guard::LeaseDrops),
             Pause::Unbridged => false,
+            Pause::Asked => self.guards.stands(Guard::PauseDrops),
         };
         let from = if drops { self.drop_held().unwrap_or(now) } else { now };
         let pauses = match why {
             Pause::Hold => self.guards.stands(Guard::HoldPauses),
             Pause::Lease => self.guards.stands(Guard::LeasePauses),
             Pause::Unbridged => self.guards.stands(Guard::BridgedOnly),
+            Pause::Asked => self.guards.stands(Guard::PausePauses),
         };
         if pauses {
             self.paused[why as usize] = Some(from);

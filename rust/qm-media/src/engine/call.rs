@@ -1,13 +1,20 @@
-//! One call: two legs, what was proven to them, what is tapped.
+//! One call: two legs, what was proven to them, what is tapped; or that nothing can be.
 
 use super::Cx;
 use super::taps::{self, Held};
 use crate::guard::Guard;
 use crate::leg::Leg;
 use crate::prompt::Proof;
-use crate::protocol::{Event, LegName};
+use crate::protocol::{Event, LegName, Nanos, Use};
 use crate::shell::SocketId;
 use crate::tap::Tap;
+
+/// Who hears along. A private call has no place where a tap could be.
+#[derive(Debug)]
+pub(super) enum Ears {
+    Open(Vec<Tap>),
+    Private { at: Nanos, cut_from: Nanos },
+}
 
 #[derive(Debug)]
 pub(super) struct Call {
@@ -17,8 +24,11 @@ pub(super) struct Call {
     pub legs: [Option<Leg>; 2],
     pub bridged: bool,
     pub held: bool,
+    pub paused: bool,
+    /// Uses that nobody may make of this call any more: recording, listening.
+    pub forbidden: [bool; 2],
     pub proofs: Vec<Proof>,
-    pub taps: Vec<Tap>,
+    pub ears: Ears,
     /// Ids of taps that were: none opens twice.
     pub taps_seen: Vec<String>,
 }
@@ -32,10 +42,42 @@ impl Call {
             legs: [None, None],
             bridged: false,
             held: false,
+            paused: false,
+            forbidden: [false; 2],
             proofs: Vec::new(),
-            taps: Vec::new(),
+            ears: Ears::Open(Vec::new()),
             taps_seen: Vec::new(),
         }
+    }
+
+    pub fn is_private(&self) -> bool {
+        matches!(self.ears, Ears::Private { .. })
+    }
+
+    pub fn taps(&self) -> &[Tap] {
+        match &self.ears {
+            Ears::Open(taps) => taps,
+            Ears::Private { .. } => &[],
+        }
+    }
+
+    pub fn taps_mut(&mut self) -> &mut [Tap] {
+        match &mut self.ears {
+            Ears::Open(taps) => taps,
+            Ears::Private { .. } => &mut [],
+        }
+    }
+
+    /// The taps that are meant, taken out.
+    pub fn take_taps(&mut self, which: impl Fn(&Tap) -> bool) -> Vec<Tap> {
+        match &mut self.ears {
+            Ears::Open(taps) => taps.extract_if(.., |tap| which(tap)).collect(),
+            Ears::Private { .. } => Vec::new(),
+        }
+    }
+
+    pub fn is_forbidden(&self, what: Use) -> bool {
+        self.forbidden[what as usize]
     }
 
     pub fn leg(&mut self, name: LegName) -> Option<&mut Leg> {

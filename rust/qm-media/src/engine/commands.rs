@@ -2,16 +2,18 @@
 
 use super::call::Call;
 use super::taps::{self, Held};
-use super::{Cx, Engine, Settings, playing, timers};
+use super::{Cx, Engine, Settings, packets, playing, private, timers};
 use crate::gate::Line;
 use crate::guard::Guard;
 use crate::leg::{Leg, Remote, map_payload_types};
 use crate::prompt::Prompt;
 use crate::protocol::{
     CloseTap, Command, Configure, Event, LegName, LoadPrompt, MS, Nanos, OpenCall, OpenLeg, SetRemote,
+    WatchKeys,
 };
 use crate::shell::{BindFailure, Shell};
 use crate::tap::Pause;
+use crate::watch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -61,14 +63,21 @@ fn on_call(engine: &mut Engine, command: Command, now: Nanos, shell: &mut dyn Sh
         Command::Cut(c) => cut(call, &c.tap, c.from_ns, c.to_ns, &mut cx),
         Command::Hold(c) => {
             call.held = c.on;
-            taps::set_pause(call, Pause::Hold, c.on, &mut cx);
+            taps::set_pause(call, Pause::Hold, c.on, "hold", &mut cx);
         }
+        Command::Pause(c) => {
+            call.paused = c.on;
+            taps::set_pause(call, Pause::Asked, c.on, &c.reason, &mut cx);
+        }
+        Command::Forbid(c) => private::forbid(call, &c, &mut cx),
+        Command::MakePrivate(c) => private::make_private(call, c.drop_before_ms * MS, cx.now, &mut cx),
+        Command::WatchKeys(c) => watch_keys(call, c, &mut cx),
         Command::VoidProofs(c) => {
             call.void(c.leg, &c.reason, &mut cx);
             LegName::BOTH.into_iter().for_each(|leg| playing::pace(call, leg, &mut cx));
         }
         Command::CloseLeg(c) => call.close_leg(c.leg, &mut cx),
-        _ => cx.failed(what, &name, None, "not-yet"),
+        _ => {}
     }
 }
 
@@ -146,7 +155,9 @@ fn open_leg(call: &mut Call, c: OpenLeg, cx: &mut Cx<'_>) {
         taps::close_all(call, "new-party", Held::Drop, cx);
     }
     let random = [cx.world.secrets.word(), cx.world.secrets.word(), cx.world.secrets.word()];
-    call.legs[c.leg.index()] = Some(Leg::new(c.outside, c.channel, address, port, random));
+    let mut leg = Leg::new(c.outside, c.channel, address, port, random);
+    leg.counted = private::is_counted(call, cx);
+    call.legs[c.leg.index()] = Some(leg);
     leg_opened(call, c.leg, cx);
 }
 
@@ -190,13 +201,29 @@ fn set_remote(call: &mut Call, c: SetRemote, cx: &mut Cx<'_>) {
 
 fn bridge(call: &mut Call, on: bool, cx: &mut Cx<'_>) {
     call.bridged = on;
-    taps::set_pause(call, Pause::Unbridged, !on, cx);
+    taps::set_pause(call, Pause::Unbridged, !on, "", cx);
     for name in LegName::BOTH {
         if let Some(leg) = call.leg(name) {
             leg.relaying = false;
         }
         playing::pace(call, name, cx);
     }
+}
+
+/// Of a private call no key means anything.
+fn watch_keys(call: &mut Call, c: WatchKeys, cx: &mut Cx<'_>) {
+    if !watch::are_codes(&c.codes) {
+        return cx.failed("watch_keys", &c.call, Some(c.leg), "bad-code");
+    }
+    let private = call.is_private();
+    let Some(leg) = call.leg(c.leg) else {
+        return cx.failed("watch_keys", &c.call, Some(c.leg), "unknown-leg");
+    };
+    if private {
+        return;
+    }
+    let late = leg.watch.get_or_insert_default().replace(c.codes, c.gap_ms * MS, c.drop_before_ms * MS);
+    packets::send_late(call, c.leg, late, cx);
 }
 
 fn close_tap(call: &mut Call, c: &CloseTap, cx: &mut Cx<'_>) {
@@ -208,7 +235,7 @@ fn close_tap(call: &mut Call, c: &CloseTap, cx: &mut Cx<'_>) {
 
 fn cut(call: &mut Call, tap: &str, from: Nanos, to: Nanos, cx: &mut Cx<'_>) {
     let now = cx.now;
-    let Some(found) = call.taps.iter_mut().find(|t| t.id == tap) else {
+    let Some(found) = call.taps_mut().iter_mut().find(|t| t.id == tap) else {
         let id = call.id.clone();
         return cx.failed("cut", &id, None, "unknown-tap");
     };
@@ -228,7 +255,7 @@ fn stats(engine: &Engine, now: Nanos, shell: &mut dyn Shell) {
     let mut counters = BTreeMap::from([
         ("calls", engine.names.len() as u64),
         ("legs", calls.clone().map(|call| call.legs.iter().flatten().count() as u64).sum()),
-        ("taps_open", calls.map(|call| call.taps.len() as u64).sum()),
+        ("taps_open", calls.map(|call| call.taps().len() as u64).sum()),
         ("ports_free", engine.world.ports.len() as u64),
         ("journals_open", engine.world.owners.len() as u64),
         ("packets_in", c.packets_in),

@@ -4,6 +4,7 @@
 //! * `commands`    one function for each word of [`crate::protocol::Command`]
 //! * `packets`     the path of one datagram
 //! * `playing`     what the engine sends of its own: prompts and tones, at each leg's pace
+//! * `private`     what ends every use of a call, or some
 //! * `taps`        opening, pausing, closing; the journals that are still being written
 //! * `timers`      pace, hold-back, chunks, lease, silence
 
@@ -11,6 +12,7 @@ mod call;
 mod commands;
 mod packets;
 mod playing;
+mod private;
 mod taps;
 mod timers;
 

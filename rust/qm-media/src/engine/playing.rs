@@ -104,7 +104,7 @@ pub(super) fn due(call: &mut Call, socket: SocketId, at: Nanos, ticket: u32, cx:
 fn sent(call: &mut Call, name: LegName, length: usize, last: bool, cx: &mut Cx<'_>) {
     let Some(leg) = call.leg(name) else { return };
     leg.own_sent(length, cx.now);
-    cx.world.counters.packets_out += 1;
+    cx.world.counters.packets_out += u64::from(leg.counted);
     if !last {
         return;
     }

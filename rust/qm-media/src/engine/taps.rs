@@ -1,6 +1,6 @@
 //! Taps of a call and the journals behind them: open, pause, flush, close; and what the writer reports.
 
-use super::call::Call;
+use super::call::{Call, Ears};
 use super::{Cx, Engine};
 use crate::gate::{self, Facts};
 use crate::guard::Guard;
@@ -36,7 +36,7 @@ fn is_plain(id: &str) -> bool {
 }
 
 pub(super) fn open(call: &mut Call, wanted: OpenTap, cx: &mut Cx<'_>) {
-    if call.taps.iter().any(|tap| tap.id == wanted.tap) {
+    if call.taps().iter().any(|tap| tap.id == wanted.tap) {
         return;
     }
     match may_open(call, &wanted, cx) {
@@ -62,7 +62,10 @@ fn may_open(call: &Call, wanted: &OpenTap, cx: &Cx<'_>) -> Result<Nanos, &'stati
         outside: &call.outside_legs(),
         proofs: &call.proofs,
         line: cx.world.lines.get(&call.line),
+        private: call.is_private(),
+        forbidden: call.is_forbidden(wanted.what),
         held: call.held,
+        paused: call.paused,
         leased: cx.world.leased,
         guards: cx.world.guards,
     };
@@ -73,6 +76,7 @@ fn may_open(call: &Call, wanted: &OpenTap, cx: &Cx<'_>) -> Result<Nanos, &'stati
 }
 
 fn begin(call: &mut Call, wanted: OpenTap, kept_from: Nanos, cx: &mut Cx<'_>) {
+    let Ears::Open(taps) = &mut call.ears else { return };
     let journal = match wanted.what {
         Use::Listen => None,
         Use::Record => match begin_journal(&wanted, kept_from, cx) {
@@ -90,7 +94,7 @@ fn begin(call: &mut Call, wanted: OpenTap, kept_from: Nanos, cx: &mut Cx<'_>) {
     if !call.bridged {
         tap.begin_unbridged(cx.now);
     }
-    call.taps.push(tap);
+    taps.push(tap);
 }
 
 fn begin_journal(wanted: &OpenTap, kept_from: Nanos, cx: &mut Cx<'_>) -> Option<JournalId> {
@@ -128,7 +132,7 @@ fn begin_journal(wanted: &OpenTap, kept_from: Nanos, cx: &mut Cx<'_>) -> Option<
 pub(super) fn flush(call: &mut Call, now_or_never: bool, cx: &mut Cx<'_>) {
     let (hold_back, chunk) = (cx.world.settings.hold_back, cx.world.settings.chunk);
     let mut lost = Vec::new();
-    for tap in &mut call.taps {
+    for tap in call.taps_mut() {
         tap.release(cx.now, hold_back);
         let Some(journal) = tap.journal else {
             tap.chunk_taken();
@@ -150,37 +154,41 @@ pub(super) fn flush(call: &mut Call, now_or_never: bool, cx: &mut Cx<'_>) {
     lost.into_iter().for_each(|journal| failed(call, journal, "overrun", cx));
 }
 
-/// Pause or resume every tap of a call; those that changed say so if the reason is one Python should know.
-pub(super) fn set_pause(call: &mut Call, why: Pause, on: bool, cx: &mut Cx<'_>) {
+/// Pause or resume every tap of a call; those that changed say so, but not of the legs' connection, which is Python's
+/// own doing.
+pub(super) fn set_pause(call: &mut Call, why: Pause, on: bool, reason: &str, cx: &mut Cx<'_>) {
     flush(call, false, cx);
-    let now = cx.now;
-    for tap in &mut call.taps {
+    let (now, id) = (cx.now, call.id.clone());
+    for tap in call.taps_mut() {
         let changed = if on { tap.pause(why, now) } else { tap.resume(why, now) };
-        let reason = match why {
-            Pause::Hold => "hold",
-            Pause::Lease => "lease",
-            Pause::Unbridged => continue,
-        };
-        if changed {
-            let (call, tap, reason) = (call.id.clone(), tap.id.clone(), reason.into());
+        if changed && why != Pause::Unbridged {
+            let (call, tap, reason) = (id.clone(), tap.id.clone(), reason.into());
             cx.shell.event(Event::TapPaused { call, tap, on, reason, at_ns: now });
         }
     }
 }
 
 pub(super) fn close(call: &mut Call, tap: &str, reason: &str, held: Held, cx: &mut Cx<'_>) -> bool {
-    flush(call, false, cx);
-    let Some(at) = call.taps.iter().position(|t| t.id == tap) else { return false };
-    let tap = call.taps.remove(at);
-    finish(&call.id, tap, reason, held, cx);
-    true
+    close_those(call, |t| t.id == tap, reason, held, cx)
 }
 
 pub(super) fn close_all(call: &mut Call, reason: &str, held: Held, cx: &mut Cx<'_>) {
+    close_those(call, |_| true, reason, held, cx);
+}
+
+/// Close the taps that are meant; whether there were any.
+pub(super) fn close_those(
+    call: &mut Call,
+    which: impl Fn(&Tap) -> bool,
+    reason: &str,
+    held: Held,
+    cx: &mut Cx<'_>,
+) -> bool {
     flush(call, false, cx);
-    for tap in std::mem::take(&mut call.taps) {
-        finish(&call.id, tap, reason, held, cx);
-    }
+    let closing = call.take_taps(which);
+    let any = !closing.is_empty();
+    closing.into_iter().for_each(|tap| finish(&call.id, tap, reason, held, cx));
+    any
 }
 
 fn finish(call: &str, mut tap: Tap, reason: &str, held: Held, cx: &mut Cx<'_>) {
@@ -260,7 +268,7 @@ fn opened(engine: &mut Engine, journal: JournalId, shell: &mut dyn Shell) {
 fn not_begun(engine: &mut Engine, journal: JournalId, now: Nanos, shell: &mut dyn Shell) {
     let Some(owner) = engine.world.owners.remove(&journal) else { return };
     if let Some((call, _)) = engine.find(&owner.call) {
-        call.taps.retain(|tap| tap.journal != Some(journal));
+        drop(call.take_taps(|tap| tap.journal == Some(journal)));
     }
     refuse(&owner.call, &owner.tap, "journal-failed", &mut Cx { world: &mut engine.world, shell, now });
     one_less(&owner.call, &mut engine.world.finishing, shell);
@@ -284,7 +292,7 @@ fn closed(engine: &mut Engine, journal: JournalId, bytes: u64, shell: &mut dyn S
 
 /// The journal cannot be written: the tap goes, the call stays (I9).
 fn failed(call: &mut Call, journal: JournalId, reason: &str, cx: &mut Cx<'_>) {
-    call.taps.retain(|tap| tap.journal != Some(journal));
+    drop(call.take_taps(|tap| tap.journal == Some(journal)));
     give_up(journal, reason, cx);
 }
 
