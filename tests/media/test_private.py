@@ -9,37 +9,12 @@ import pytest
 from qm_sip.media import protocol as p
 from tests.media.helpers import AGENT, CUSTOMER, MS, PROMPT, SECOND, Script, rtp
 
-KEYS = "0123456789*#ABCD"
 CODES = {"*1": "private", "*2": "pause"}
 
 
-class Pressing(Script):
-    """A script in which keys are pressed as phones do: a start, updates, three ends."""
-
-    stamp = 0
-
-    def key(self, leg: str, key: str, *, held_down: int = 60) -> list[bytes]:
-        """Press one key for so many milliseconds; the packets."""
-        type(self).stamp += 1600
-        event, packets = KEYS.index(key), list[bytes]()
-        for step in range(held_down // 20 + 3):
-            end = step >= held_down // 20
-            self.sequence += 1
-            payload = bytes([event, 0x8A if end else 0x0A, 0, 160])
-            packets.append(rtp(self.sequence, payload, pt=101, ts=self.stamp, ssrc=22))
-            self.packet(leg, packets[-1])
-            if not end:
-                self.wait(20)
-        return packets
-
-    def watch(self, leg: str = "callee", codes: dict[str, str] | None = None, **changes: Any) -> None:
-        """Watch the leg's keys."""
-        self.do(p.WatchKeys("c", leg, CODES if codes is None else codes, **changes))  # type: ignore[arg-type]
-
-    def passed(self, destination: tuple[str, int]) -> list[bytes]:
-        """Key packets that went there, but for the octet that says payload type and marker."""
-        events = [s for s in self.sent if s.destination == destination and s.data[1] & 0x7F == 101]
-        return [s.data[2:] for s in events]
+def watch(call: Script, leg: str = "callee", codes: dict[str, str] | None = None, **changes: Any) -> None:
+    """Watch a leg's keys."""
+    call.do(p.WatchKeys("c", leg, CODES if codes is None else codes, **changes))  # type: ignore[arg-type]
 
 
 def arrivals(call: Script, tap: str = "t") -> list[int]:
@@ -54,9 +29,9 @@ def arrivals(call: Script, tap: str = "t") -> list[int]:
 
 
 def test_the_agent_s_code_makes_the_call_private_at_its_last_key_s_first_packet() -> None:
-    call = Pressing()
+    call = Script()
     call.recorded()
-    call.watch(drop_before_ms=3000)
+    watch(call, drop_before_ms=3000)
     call.talk(8000)
     call.sent.clear()
     first = call.now
@@ -78,9 +53,9 @@ def test_the_agent_s_code_makes_the_call_private_at_its_last_key_s_first_packet(
 
 
 def test_without_anything_to_drop_before_the_code_itself_is_cut() -> None:
-    call = Pressing()
+    call = Script()
     call.recorded()
-    call.watch()
+    watch(call)
     call.talk(2000)
     first = call.now
     call.key("callee", "*")
@@ -92,7 +67,7 @@ def test_without_anything_to_drop_before_the_code_itself_is_cut() -> None:
 
 
 def test_private_is_said_once_and_repeated_as_it_was() -> None:
-    call = Pressing()
+    call = Script()
     call.recorded()
     call.talk(1000)
     call.do(p.MakePrivate("c", 500))
@@ -104,7 +79,7 @@ def test_private_is_said_once_and_repeated_as_it_was() -> None:
 
 
 def test_nothing_opens_in_a_private_call_and_nothing_is_counted() -> None:
-    call = Pressing()
+    call = Script()
     proof = call.recorded()
     call.talk(1000)
     call.do(p.MakePrivate("c", 0))
@@ -130,10 +105,10 @@ def test_nothing_opens_in_a_private_call_and_nothing_is_counted() -> None:
 
 
 def test_keys_in_a_private_call_mean_nothing_and_pass() -> None:
-    call = Pressing()
+    call = Script()
     call.recorded()
     call.do(p.MakePrivate("c", 0))
-    call.watch()
+    watch(call)
     call.sent.clear()
     pressed = call.key("callee", "*") + call.key("callee", "2")
     assert call.passed(CUSTOMER) == [data[2:] for data in pressed]
@@ -142,9 +117,9 @@ def test_keys_in_a_private_call_mean_nothing_and_pass() -> None:
 
 @pytest.mark.parametrize("keys", ["*5", "**7", "*", "12"])
 def test_keys_that_are_no_code_go_on_late_in_order_and_give_their_digits(keys: str) -> None:
-    call = Pressing()
+    call = Script()
     call.recorded()
-    call.watch()
+    watch(call)
     call.sent.clear()
     pressed = [packet for key in keys for packet in call.key("callee", key)]
     call.wait(1600)
@@ -156,9 +131,9 @@ def test_keys_that_are_no_code_go_on_late_in_order_and_give_their_digits(keys: s
 
 
 def test_audio_passes_while_a_key_waits() -> None:
-    call = Pressing()
+    call = Script()
     call.recorded()
-    call.watch()
+    watch(call)
     call.key("callee", "*")
     call.sent.clear()
     call.talk(1000)
@@ -169,9 +144,9 @@ def test_audio_passes_while_a_key_waits() -> None:
 
 
 def test_a_pause_in_the_code_of_the_gap_or_more_is_no_code() -> None:
-    call = Pressing()
+    call = Script()
     call.recorded()
-    call.watch(gap_ms=500)
+    watch(call, gap_ms=500)
     call.key("callee", "*")
     call.wait(600)
     call.key("callee", "1")
@@ -180,18 +155,18 @@ def test_a_pause_in_the_code_of_the_gap_or_more_is_no_code() -> None:
 
 
 def test_a_finger_may_stay_on_a_key() -> None:
-    call = Pressing()
+    call = Script()
     call.recorded()
-    call.watch()
+    watch(call)
     call.key("callee", "*", held_down=4000)
     call.key("callee", "1")
     assert [e.word for e in call.happened(p.CodeMatched)] == ["private"]
 
 
 def test_other_words_are_reported_and_nothing_else_happens() -> None:
-    call = Pressing()
+    call = Script()
     call.recorded()
-    call.watch()
+    watch(call)
     call.key("callee", "*")
     call.key("callee", "2")
     assert [e.word for e in call.happened(p.CodeMatched)] == ["pause"]
@@ -199,9 +174,9 @@ def test_other_words_are_reported_and_nothing_else_happens() -> None:
 
 
 def test_the_other_party_s_keys_make_nothing_private() -> None:
-    call = Pressing()
+    call = Script()
     call.recorded()
-    call.watch()
+    watch(call)
     call.key("caller", "*")
     call.key("caller", "1")
     assert call.happened(p.CodeMatched) == []
@@ -209,9 +184,9 @@ def test_the_other_party_s_keys_make_nothing_private() -> None:
 
 
 def test_a_customer_s_key_is_seen_while_his_notice_plays_to_him() -> None:
-    call = Pressing()
+    call = Script()
     call.open()
-    call.watch("caller", {"9": "objection"})
+    watch(call, "caller", {"9": "objection"})
     call.do(p.Play("c", "caller", "k", PROMPT))
     call.wait(300)
     call.key("caller", "9")
@@ -219,9 +194,9 @@ def test_a_customer_s_key_is_seen_while_his_notice_plays_to_him() -> None:
 
 
 def test_a_key_that_came_before_the_legs_were_connected_does_not_arrive_after() -> None:
-    call = Pressing()
+    call = Script()
     call.open()
-    call.watch("caller")
+    watch(call, "caller")
     call.key("caller", "*")
     call.do(p.Bridge("c", True))
     call.sent.clear()
@@ -231,16 +206,16 @@ def test_a_key_that_came_before_the_legs_were_connected_does_not_arrive_after() 
 
 
 def test_codes_that_nobody_can_press_are_refused() -> None:
-    call = Pressing()
+    call = Script()
     call.open()
-    call.watch(codes={"*x": "private"})
+    watch(call, codes={"*x": "private"})
     call.do(p.WatchKeys("nobody", "caller", CODES))
     assert [e.reason for e in call.happened(p.CommandFailed)] == ["bad-code", "unknown-call"]
 
 
 @pytest.mark.parametrize("uses", [["record"], ["listen"], ["record", "listen"]])
 def test_an_objection_closes_what_it_names_and_lets_none_open_again(uses: list[str]) -> None:
-    call = Pressing()
+    call = Script()
     proof = call.recorded()
     call.talk(1000)
     call.do(p.Forbid("c", uses, "objected"))
@@ -256,7 +231,7 @@ def test_an_objection_closes_what_it_names_and_lets_none_open_again(uses: list[s
 
 
 def test_a_pause_is_a_gap_of_its_own_and_nothing_opens_in_it() -> None:
-    call = Pressing()
+    call = Script()
     proof = call.recorded()
     call.talk(1000)
     begun = call.now
@@ -276,7 +251,7 @@ def test_a_pause_is_a_gap_of_its_own_and_nothing_opens_in_it() -> None:
 
 
 def test_a_pause_and_a_hold_end_each_for_itself() -> None:
-    call = Pressing()
+    call = Script()
     call.recorded()
     call.do(p.Pause("c", True, "card"), p.Hold("c", True), p.Pause("c", False, "card"))
     call.talk(1000)

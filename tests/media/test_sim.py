@@ -143,7 +143,11 @@ def test_a_prompt_that_names_recording_only_opens_no_listening_tap() -> None:
 def test_a_prompt_that_names_listening_opens_a_listening_tap_without_a_journal() -> None:
     call = Script(uses=["listen"])
     call.open()
-    call.tap(call.tell(), use="listen", recipients={})
+    proof = call.tell()
+    call.do(p.Play("c", "callee", "n", PROMPT, for_tap="t"))
+    call.wait(1000)
+    notice = call.happened(p.PromptFinished)[-1].proof
+    call.tap(proof, use="listen", recipients={}, notice=notice)
     call.do(p.Bridge("c", True))
     call.talk(1000)
     call.do(p.CloseTap("c", "t", "done"))

@@ -52,6 +52,7 @@ pub fn check(facts: &Facts<'_>, wanted: &OpenTap) -> Result<Nanos, &'static str>
     }
     let ended =
         if wanted.proofs == [ALREADY_INFORMED] { informed(facts, wanted)? } else { told(facts, wanted)? };
+    let ended = if wanted.what == Use::Listen { ended.max(noticed(facts, wanted)?) } else { ended };
     if wanted.what == Use::Record && stands(Guard::Recipients) {
         recipients_usable(&wanted.purposes, &wanted.recipients).then_some(()).ok_or("no-recipients")?;
     }
@@ -89,7 +90,7 @@ fn leg_told(facts: &Facts<'_>, wanted: &OpenTap, leg: LegName) -> Result<Nanos, 
     let stands = |guard| facts.guards.stands(guard);
     let mine = |p: &&Proof| wanted.proofs.contains(&p.id) && (p.leg == leg || !stands(Guard::ProofOfThisLeg));
     let mut proofs: Vec<&Proof> = facts.proofs.iter().filter(mine).collect();
-    narrow(&mut proofs, "not-told", |_| true)?;
+    narrow(&mut proofs, "not-told", |p| !p.overlay || !stands(Guard::OverlayTellsNobody))?;
     narrow(&mut proofs, "proof-void", |p| !p.void || !stands(Guard::ProofNotVoid))?;
     let of_line = |p: &Proof| facts.line.is_some_and(|l| l.prompts.contains(&p.prompt.digest));
     narrow(&mut proofs, "prompt-not-of-line", |p| of_line(p) || !stands(Guard::PromptOfLine))?;
@@ -100,6 +101,22 @@ fn leg_told(facts: &Facts<'_>, wanted: &OpenTap, leg: LegName) -> Result<Nanos, 
         naming.map(|p| p.ended).min().ok_or("purpose-not-told")
     };
     wanted.purposes.iter().map(named).try_fold(0, |latest, ended| ended.map(|e| latest.max(e)))
+}
+
+/// The agent has been told that this very tap will hear him. Gives when his notice ended.
+fn noticed(facts: &Facts<'_>, wanted: &OpenTap) -> Result<Nanos, &'static str> {
+    let stands = |guard| facts.guards.stands(guard);
+    let is_notice = |p: &&Proof| {
+        (p.for_tap.as_ref() == Some(&wanted.tap) || p.for_tap.is_some() && !stands(Guard::NoticeOfThisTap))
+            && (!facts.outside.contains(&p.leg) || !stands(Guard::NoticeInside))
+            && (!p.void || !stands(Guard::NoticeNotVoid))
+    };
+    let shown = facts.proofs.iter().filter(|p| wanted.notice.as_ref() == Some(&p.id));
+    match shown.filter(is_notice).map(|p| p.ended).next() {
+        Some(ended) => Ok(if stands(Guard::AfterNotice) { ended } else { 0 }),
+        None if stands(Guard::NoticeNeeded) => Err("no-notice"),
+        None => Ok(0),
+    }
 }
 
 /// Keep only proofs that pass; if none is left, this was why not.

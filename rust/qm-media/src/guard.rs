@@ -93,10 +93,22 @@ pub enum Guard {
     PauseDrops,
     /// Nothing opens during a pause.
     PauseRefuses,
+    /// What was mixed under speech tells an outside party nothing.
+    OverlayTellsNobody,
+    /// Nobody listens before the agent has been told.
+    NoticeNeeded,
+    /// A notice speaks for the one listening tap it was played for.
+    NoticeOfThisTap,
+    /// A notice is played to the agent, not to the customer.
+    NoticeInside,
+    /// Another agent has had no notice.
+    NoticeNotVoid,
+    /// Only later than the end of the notice and its playout.
+    AfterNotice,
 }
 
 impl Guard {
-    pub const ALL: [Guard; 43] = [
+    pub const ALL: [Guard; 49] = [
         Guard::EveryOutsideLeg,
         Guard::ProofOfThisLeg,
         Guard::ProofNotVoid,
@@ -140,6 +152,12 @@ impl Guard {
         Guard::PausePauses,
         Guard::PauseDrops,
         Guard::PauseRefuses,
+        Guard::OverlayTellsNobody,
+        Guard::NoticeNeeded,
+        Guard::NoticeOfThisTap,
+        Guard::NoticeInside,
+        Guard::NoticeNotVoid,
+        Guard::AfterNotice,
     ];
 }
 

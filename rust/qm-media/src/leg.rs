@@ -99,6 +99,10 @@ pub struct Leg {
     /// The packet sent last towards this leg was relayed.
     pub relaying: bool,
     pub playing: Option<Playing>,
+    /// Mixed into what the leg hears.
+    pub overlay: Option<Playing>,
+    /// When it was last passed audio.
+    pub relayed_at: Nanos,
     pub plays_seen: Vec<String>,
     pub tone: Tone,
     pub tone_at: u64,
@@ -138,6 +142,8 @@ impl Leg {
             },
             relaying: false,
             playing: None,
+            overlay: None,
+            relayed_at: 0,
             plays_seen: Vec::new(),
             tone: Tone::Silence,
             tone_at: 0,
@@ -212,9 +218,10 @@ impl Leg {
         self.map.get(usize::from(payload_type)).copied().filter(|p| *p != UNMAPPED)
     }
 
-    /// Write the next packet of our own into `out`: prompt if one is playing, else the tone. Gives its length and
-    /// whether it ends the prompt. Nothing is counted before [`Leg::own_sent`].
-    pub fn own_packet(&self, now: Nanos, out: &mut [u8]) -> Option<(usize, bool)> {
+    /// Write the next packet of our own into `out`: prompt if one is playing, else the tone (while connected: silence)
+    /// with the overlay. Gives its length and whether it ends prompt or overlay. Nothing is counted before
+    /// [`Leg::own_sent`].
+    pub fn own_packet(&self, now: Nanos, connected: bool, out: &mut [u8]) -> Option<(usize, bool)> {
         let remote = self.remote.as_ref()?;
         let samples = (remote.ptime * codec::RATE / (1000 * MS)) as usize;
         let (head, body) = out.split_first_chunk_mut::<HEADER>()?;
@@ -222,8 +229,9 @@ impl Leg {
         let last = match &self.playing {
             Some(playing) => playing.next(remote.own_codec(), body),
             None => {
-                codec::fill_tone(self.tone, remote.own_codec(), self.tone_at, body);
-                false
+                let tone = if connected { Tone::Silence } else { self.tone };
+                codec::fill_tone(tone, remote.own_codec(), self.tone_at, body);
+                self.overlay.as_ref().is_some_and(|overlay| overlay.mix(remote.own_codec(), body))
             }
         };
         let own = &self.own;
@@ -247,12 +255,25 @@ impl Leg {
         self.sent += u64::from(self.counted);
         match &mut self.playing {
             Some(playing) => playing.sent(samples, now),
-            None => self.tone_at += samples as u64,
+            None => {
+                self.tone_at += samples as u64;
+                self.overlay.iter_mut().for_each(|overlay| overlay.sent(samples, now));
+            }
         }
     }
 
+    /// Add the overlay to audio that is passed to this leg. Whether that ends it; `None`: there is none.
+    pub fn overlay_on(&self, payload_type: u8, audio: &mut [u8]) -> Option<bool> {
+        let overlay = self.overlay.as_ref()?;
+        let codec = self.remote.as_ref()?.codec(payload_type)?;
+        Some(overlay.mix(codec, audio))
+    }
+
     /// A relayed packet has gone to this leg.
-    pub fn relay_sent(&mut self) {
+    pub fn relay_sent(&mut self, is_audio: bool, now: Nanos) {
+        if is_audio {
+            self.relayed_at = now;
+        }
         self.sent += u64::from(self.counted);
         (self.relaying, self.own.interrupted) = (true, true);
     }
@@ -331,12 +352,12 @@ mod tests {
         let mut leg = leg(true);
         let mut out = [0; 400];
         let mut next = |leg: &mut Leg, now| {
-            let (length, _) = leg.own_packet(now, &mut out).expect("a packet");
+            let (length, _) = leg.own_packet(now, false, &mut out).expect("a packet");
             leg.own_sent(length, now);
             rtp::parse(&out[..length]).expect("well formed")
         };
         let (first, second) = (next(&mut leg, 1000 * MS), next(&mut leg, 1020 * MS));
-        leg.relay_sent();
+        leg.relay_sent(true, 1020 * MS);
         let third = next(&mut leg, 2020 * MS);
         assert_eq!((first.marker, second.marker, third.marker), (true, false, true));
         assert_eq!(second.timestamp - first.timestamp, 160);

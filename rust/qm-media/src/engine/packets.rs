@@ -69,7 +69,7 @@ fn accepted(
     offer(call, name, codec, packet, payload, arrival);
     match stroke {
         Some(stroke) => pressed(call, name, packet, stroke, data, arrival, cx),
-        None if call.bridged => relay(call, name, packet, data, cx),
+        None if call.bridged => relay(call, name, codec, packet, data, cx),
         None => {}
     }
 }
@@ -116,7 +116,7 @@ fn pass_on(
         cx.event(Event::Digit { call, leg: name, digit, at_ns });
     }
     if connected && call.bridged {
-        relay(call, name, packet, data, cx);
+        relay(call, name, Codec::TelephoneEvent, packet, data, cx);
     }
 }
 
@@ -163,8 +163,8 @@ fn offer(call: &mut Call, name: LegName, codec: Codec, packet: &Packet, payload:
 }
 
 /// Pass the packet to the other leg: its payload type there, its own SSRC, sequence and timestamp. A prompt that plays
-/// to that leg comes first.
-fn relay(call: &mut Call, from: LegName, packet: &Packet, data: &mut [u8], cx: &mut Cx<'_>) {
+/// to that leg comes first; an overlay is mixed in, which the taps have not seen.
+fn relay(call: &mut Call, from: LegName, codec: Codec, packet: &Packet, data: &mut [u8], cx: &mut Cx<'_>) {
     let socket = call.socket(from.other());
     let (Some(leg), Some(other)) = call.pair(from) else { return };
     let Some(destination) = hearer(other) else { return };
@@ -173,10 +173,16 @@ fn relay(call: &mut Call, from: LegName, packet: &Packet, data: &mut [u8], cx: &
         return;
     };
     rtp::readdress(data, payload_type, !other.relaying);
+    let is_audio = codec.is_audio();
+    let audio = data.get_mut(packet.payload.clone()).filter(|_| is_audio);
+    let overlaid = audio.and_then(|audio| other.overlay_on(payload_type, audio));
     match cx.shell.send(socket, destination, data) {
         Ok(()) => {
-            other.relay_sent();
+            other.relay_sent(is_audio, cx.now);
             cx.world.counters.packets_out += u64::from(other.counted);
+            if let Some(last) = overlaid {
+                playing::overlay_sent(call, from.other(), packet.payload.len(), last, cx);
+            }
         }
         Err(SendFailure::Busy | SendFailure::Refused) => cx.world.counters.send_failures += 1,
     }

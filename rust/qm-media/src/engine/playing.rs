@@ -18,45 +18,66 @@ const LARGEST: usize = 12 + 480;
 /// Later than this the pace starts again from now, rather than catching up with a burst.
 const CATCH_UP: Nanos = 60 * MS;
 
-/// Begin a prompt, or say why not. A play id plays once.
-pub(super) fn play(call: &mut Call, command: Play, cx: &mut Cx<'_>) {
-    let name = command.leg;
+/// Audio is passed to a leg if some came this lately; else its overlay goes out in packets of our own.
+const DRY: Nanos = 60 * MS;
+
+/// Begin a prompt, or say why not. A play id plays once. A prompt comes before an overlay, which then begins again; of
+/// two prompts, or two overlays, the later stops the earlier.
+pub(super) fn play(call: &mut Call, order: Play, cx: &mut Cx<'_>) {
+    let name = order.leg;
     let Some(leg) = call.leg(name) else {
-        return cx.failed("play", &command.call, Some(name), "unknown-leg");
+        return cx.failed("play", &order.call, Some(name), "unknown-leg");
     };
-    if leg.plays_seen.contains(&command.play) {
+    if leg.plays_seen.contains(&order.play) {
         return;
     }
-    leg.plays_seen.push(command.play.clone());
+    leg.plays_seen.push(order.play.clone());
     let destination = leg.destination().filter(|_| leg.sends());
-    match (allowed(&call.line, &command.prompt, cx.world), destination) {
-        (Err(reason), _) => not_played(call, name, command.play, reason, cx),
-        (Ok(_), None) => not_played(call, name, command.play, "refused", cx),
+    match (allowed(&call.line, &order.prompt, cx.world), destination) {
+        (Err(reason), _) => not_played(call, name, order.play, reason, cx),
+        (Ok(_), None) => not_played(call, name, order.play, "refused", cx),
         (Ok(prompt), Some(destination)) => {
-            fail(call, name, "stopped", cx);
+            end(call, name, order.overlay, "stopped", cx);
             if let Some(leg) = call.leg(name) {
-                leg.playing = Some(Playing::new(command.play, prompt, destination));
+                begin(leg, Playing::new(order, prompt, destination));
             }
             pace(call, name, cx);
         }
     }
 }
 
+fn begin(leg: &mut Leg, playing: Playing) {
+    if playing.order.overlay {
+        leg.overlay = Some(playing);
+    } else {
+        let to = playing.sent_to;
+        leg.overlay.iter_mut().for_each(|overlay| overlay.again_to(to));
+        leg.playing = Some(playing);
+    }
+}
+
+/// A prompt that names uses must be one of the line's. What names none (a confirmation, a tone) tells nobody anything.
 fn allowed(line: &str, prompt: &str, world: &World) -> Result<Arc<crate::prompt::Prompt>, &'static str> {
     let loaded = world.prompts.get(prompt).ok_or("unknown-prompt")?;
-    let of_line = world.lines.get(line).is_some_and(|l| l.prompts.iter().any(|p| p == prompt));
-    (of_line || !world.guards.stands(Guard::PromptOfLine))
+    let of_line = || world.lines.get(line).is_some_and(|l| l.prompts.iter().any(|p| p == prompt));
+    (loaded.uses.is_empty() || of_line() || !world.guards.stands(Guard::PromptOfLine))
         .then(|| Arc::clone(loaded))
         .ok_or("not-of-this-line")
 }
 
-/// End a prompt that is playing, without a proof.
+/// End what plays to a leg, prompt and overlay, without a proof.
 pub(super) fn fail(call: &mut Call, name: LegName, reason: &str, cx: &mut Cx<'_>) {
-    let Some(playing) = call.leg(name).and_then(|leg| leg.playing.take()) else { return };
-    if !cx.stands(Guard::PromptToItsEnd) {
-        finished(call, name, &playing, cx);
-    } else {
-        not_played(call, name, playing.play, reason, cx);
+    end(call, name, false, reason, cx);
+    end(call, name, true, reason, cx);
+}
+
+fn end(call: &mut Call, name: LegName, overlay: bool, reason: &str, cx: &mut Cx<'_>) {
+    let Some(leg) = call.leg(name) else { return };
+    let playing = if overlay { leg.overlay.take() } else { leg.playing.take() };
+    match playing {
+        None => {}
+        Some(playing) if !cx.stands(Guard::PromptToItsEnd) => finished(call, name, playing, cx),
+        Some(playing) => not_played(call, name, playing.order.play, reason, cx),
     }
 }
 
@@ -68,10 +89,12 @@ fn not_played(call: &Call, leg: LegName, play: String, reason: &str, cx: &mut Cx
 pub(super) fn pace(call: &mut Call, name: LegName, cx: &mut Cx<'_>) {
     let (bridged, socket) = (call.bridged, call.socket(name));
     let Some(leg) = call.leg(name) else { return };
-    if leg.playing.is_some() && !leg.sends() {
-        return fail(call, name, "refused", cx);
+    let plays = leg.playing.is_some() || leg.overlay.is_some();
+    if plays && !leg.sends() {
+        fail(call, name, "refused", cx);
+        return pace(call, name, cx);
     }
-    let wanted = leg.sends() && (leg.playing.is_some() || !bridged);
+    let wanted = leg.sends() && (plays || !bridged);
     match (wanted, leg.pace) {
         (true, None) => {
             cx.world.next_ticket = cx.world.next_ticket.wrapping_add(1);
@@ -85,13 +108,17 @@ pub(super) fn pace(call: &mut Call, name: LegName, cx: &mut Cx<'_>) {
 
 /// A pacing timer has come due: send one packet, and set the next.
 pub(super) fn due(call: &mut Call, socket: SocketId, at: Nanos, ticket: u32, cx: &mut Cx<'_>) {
-    let name = socket.leg();
+    let (name, connected) = (socket.leg(), call.bridged);
     let Some(leg) = call.leg(name).filter(|leg| leg.pace == Some(ticket)) else { return };
     let ptime = leg.remote.as_ref().map_or(20 * MS, |r| r.ptime);
     let at = if cx.now > at + CATCH_UP { cx.now } else { at };
     cx.world.pace.push(Reverse((at + ptime, socket, ticket)));
+    if connected && leg.playing.is_none() && cx.now < leg.relayed_at + DRY {
+        // The overlay goes with what is passed on.
+        return;
+    }
     let mut packet = [0; LARGEST];
-    let Some((length, last)) = leg.own_packet(cx.now, &mut packet) else { return };
+    let Some((length, last)) = leg.own_packet(cx.now, connected, &mut packet) else { return };
     let Some(destination) = leg.destination() else { return };
     match cx.shell.send(socket, destination, &packet[..length]) {
         Ok(()) => sent(call, name, length, last, cx),
@@ -105,23 +132,30 @@ fn sent(call: &mut Call, name: LegName, length: usize, last: bool, cx: &mut Cx<'
     let Some(leg) = call.leg(name) else { return };
     leg.own_sent(length, cx.now);
     cx.world.counters.packets_out += u64::from(leg.counted);
-    if !last {
-        return;
+    if last && let Some(playing) = leg.playing.take().or_else(|| leg.overlay.take()) {
+        finished(call, name, playing, cx);
+        pace(call, name, cx);
     }
-    if let Some(playing) = leg.playing.take() {
-        finished(call, name, &playing, cx);
+}
+
+/// Samples of the overlay have gone to the leg with audio that was passed on.
+pub(super) fn overlay_sent(call: &mut Call, name: LegName, samples: usize, last: bool, cx: &mut Cx<'_>) {
+    let Some(leg) = call.leg(name) else { return };
+    leg.overlay.iter_mut().for_each(|overlay| overlay.sent(samples, cx.now));
+    if last && let Some(overlay) = leg.overlay.take() {
+        finished(call, name, overlay, cx);
         pace(call, name, cx);
     }
 }
 
 /// The last packet of the prompt has been sent: make the proof.
-fn finished(call: &mut Call, name: LegName, playing: &Playing, cx: &mut Cx<'_>) {
+fn finished(call: &mut Call, name: LegName, playing: Playing, cx: &mut Cx<'_>) {
     let id = format!("{}-{}", cx.world.run, cx.world.secrets.id());
     let prompt = &playing.prompt;
     cx.event(Event::PromptFinished {
         call: call.id.clone(),
         leg: name,
-        play: playing.play.clone(),
+        play: playing.order.play.clone(),
         proof: id.clone(),
         prompt: prompt.digest.clone(),
         identity: prompt.identity.clone(),
@@ -139,7 +173,8 @@ fn finished(call: &mut Call, name: LegName, playing: &Playing, cx: &mut Cx<'_>) 
 /// was not heard, so the proof is void.
 pub(super) fn refused(call: &mut Call, name: LegName, destination: SocketAddr, cx: &mut Cx<'_>) {
     cx.world.counters.send_failures += 1;
-    let playing_there = |leg: &mut Leg| leg.playing.as_ref().is_some_and(|p| p.sent_to == destination);
+    let playing_there =
+        |leg: &mut Leg| leg.playing.iter().chain(&leg.overlay).any(|p| p.sent_to == destination);
     if call.leg(name).is_some_and(playing_there) && cx.stands(Guard::RefusalFailsPrompt) {
         fail(call, name, "icmp", cx);
         pace(call, name, cx);
@@ -163,12 +198,9 @@ pub(super) fn source_locked(call: &mut Call, name: LegName, source: SocketAddr, 
 
 pub(super) fn restart_if_moved(call: &mut Call, name: LegName, cx: &mut Cx<'_>) {
     let Some(leg) = call.leg(name) else { return };
-    if let (Some(to), Some(playing)) = (leg.destination(), leg.playing.as_mut())
-        && playing.sent_to != to
-        && cx.stands(Guard::PromptToOneAddress)
-    {
-        playing.again_to(to);
-    }
+    let Some(to) = leg.destination().filter(|_| cx.stands(Guard::PromptToOneAddress)) else { return };
+    let elsewhere = leg.playing.iter_mut().chain(&mut leg.overlay).filter(|p| p.sent_to != to);
+    elsewhere.for_each(|playing| playing.again_to(to));
 }
 
 fn void_proofs(call: &mut Call, leg: LegName, which: impl Fn(SocketAddr, Nanos) -> bool, cx: &mut Cx<'_>) {
