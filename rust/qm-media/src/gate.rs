@@ -26,6 +26,8 @@ pub struct Facts<'a> {
     pub held: bool,
     pub paused: bool,
     pub leased: bool,
+    /// There is a listener's leg to be heard at.
+    pub listener: bool,
     pub guards: Guards,
 }
 
@@ -52,7 +54,7 @@ pub fn check(facts: &Facts<'_>, wanted: &OpenTap) -> Result<Nanos, &'static str>
     }
     let ended =
         if wanted.proofs == [ALREADY_INFORMED] { informed(facts, wanted)? } else { told(facts, wanted)? };
-    let ended = if wanted.what == Use::Listen { ended.max(noticed(facts, wanted)?) } else { ended };
+    let ended = if wanted.what == Use::Listen { ended.max(heard_by(facts, wanted)?) } else { ended };
     if wanted.what == Use::Record && stands(Guard::Recipients) {
         recipients_usable(&wanted.purposes, &wanted.recipients).then_some(()).ok_or("no-recipients")?;
     }
@@ -101,6 +103,12 @@ fn leg_told(facts: &Facts<'_>, wanted: &OpenTap, leg: LegName) -> Result<Nanos, 
         naming.map(|p| p.ended).min().ok_or("purpose-not-told")
     };
     wanted.purposes.iter().map(named).try_fold(0, |latest, ended| ended.map(|e| latest.max(e)))
+}
+
+/// Listening: the agent knows, and there is somebody to hear.
+fn heard_by(facts: &Facts<'_>, wanted: &OpenTap) -> Result<Nanos, &'static str> {
+    let ended = noticed(facts, wanted)?;
+    (facts.listener || !facts.guards.stands(Guard::ListenerNeeded)).then_some(ended).ok_or("no-listener")
 }
 
 /// The agent has been told that this very tap will hear him. Gives when his notice ended.

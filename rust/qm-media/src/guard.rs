@@ -105,10 +105,18 @@ pub enum Guard {
     NoticeNotVoid,
     /// Only later than the end of the notice and its playout.
     AfterNotice,
+    /// Listening has a listener.
+    ListenerNeeded,
+    /// A listener's call has no other party, ever.
+    ListenerAlone,
+    /// When the listener has gone, his taps close.
+    ListenerGoneCloses,
+    /// What the listener was about to hear is taken back when the call changes.
+    HeardDrops,
 }
 
 impl Guard {
-    pub const ALL: [Guard; 49] = [
+    pub const ALL: [Guard; 53] = [
         Guard::EveryOutsideLeg,
         Guard::ProofOfThisLeg,
         Guard::ProofNotVoid,
@@ -158,6 +166,10 @@ impl Guard {
         Guard::NoticeInside,
         Guard::NoticeNotVoid,
         Guard::AfterNotice,
+        Guard::ListenerNeeded,
+        Guard::ListenerAlone,
+        Guard::ListenerGoneCloses,
+        Guard::HeardDrops,
     ];
 }
 

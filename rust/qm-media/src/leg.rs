@@ -3,6 +3,7 @@
 use crate::codec::{self, Codec};
 use crate::dtmf::Keys;
 use crate::guard::{Guard, Guards};
+use crate::mix::Mix;
 use crate::prompt::Playing;
 use crate::protocol::{Direction, MS, Nanos, SetRemote, Tone};
 use crate::rtp::{self, HEADER, Sequence};
@@ -73,6 +74,16 @@ struct OwnStream {
     last_sent: Nanos,
     /// The packet before was not ours (or there was none): mark the next.
     interrupted: bool,
+}
+
+/// What our own packets carry while no prompt plays.
+pub enum Ground<'a> {
+    /// What a leg hears that waits.
+    Tone,
+    /// A connected leg that is passed nothing.
+    Silence,
+    /// A listener.
+    Mix(&'a mut Mix),
 }
 
 /// What happened when a packet came to a leg's door.
@@ -218,10 +229,10 @@ impl Leg {
         self.map.get(usize::from(payload_type)).copied().filter(|p| *p != UNMAPPED)
     }
 
-    /// Write the next packet of our own into `out`: prompt if one is playing, else the tone (while connected: silence)
-    /// with the overlay. Gives its length and whether it ends prompt or overlay. Nothing is counted before
+    /// Write the next packet of our own into `out`: prompt if one is playing, else what a listener hears or the tone
+    /// (while connected: silence), with the overlay. Gives its length and whether it ends prompt or overlay. Nothing is counted before
     /// [`Leg::own_sent`].
-    pub fn own_packet(&self, now: Nanos, connected: bool, out: &mut [u8]) -> Option<(usize, bool)> {
+    pub fn own_packet(&self, now: Nanos, ground: Ground<'_>, out: &mut [u8]) -> Option<(usize, bool)> {
         let remote = self.remote.as_ref()?;
         let samples = (remote.ptime * codec::RATE / (1000 * MS)) as usize;
         let (head, body) = out.split_first_chunk_mut::<HEADER>()?;
@@ -229,9 +240,13 @@ impl Leg {
         let last = match &self.playing {
             Some(playing) => playing.next(remote.own_codec(), body),
             None => {
-                let tone = if connected { Tone::Silence } else { self.tone };
-                codec::fill_tone(tone, remote.own_codec(), self.tone_at, body);
-                self.overlay.as_ref().is_some_and(|overlay| overlay.mix(remote.own_codec(), body))
+                let codec = remote.own_codec();
+                match ground {
+                    Ground::Tone => codec::fill_tone(self.tone, codec, self.tone_at, body),
+                    Ground::Silence => codec::fill_tone(Tone::Silence, codec, self.tone_at, body),
+                    Ground::Mix(mix) => mix.fill(codec, body, now),
+                }
+                self.overlay.as_ref().is_some_and(|overlay| overlay.mix(codec, body))
             }
         };
         let own = &self.own;
@@ -352,7 +367,7 @@ mod tests {
         let mut leg = leg(true);
         let mut out = [0; 400];
         let mut next = |leg: &mut Leg, now| {
-            let (length, _) = leg.own_packet(now, false, &mut out).expect("a packet");
+            let (length, _) = leg.own_packet(now, Ground::Tone, &mut out).expect("a packet");
             leg.own_sent(length, now);
             rtp::parse(&out[..length]).expect("well formed")
         };

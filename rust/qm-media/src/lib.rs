@@ -8,6 +8,7 @@
 //! * [`engine`]    calls, legs, commands, packets, timers
 //! * [`gate`]      may this tap open?
 //! * [`tap`]       hold-back, pauses, chunks
+//! * [`mix`]       what a listener hears
 //! * [`watch`]     codes on the keys
 //! * [`journal`]   records, sealed
 //! * [`sim`]       the same engine on virtual time
@@ -26,6 +27,7 @@ pub mod guard;
 pub mod io;
 pub mod journal;
 pub mod leg;
+pub mod mix;
 pub mod prompt;
 pub mod protocol;
 pub mod rtp;

@@ -8,6 +8,7 @@ use crate::codec::Codec;
 use crate::guard::{Guard, Guards};
 use crate::journal::record::{self, Gap, Kept};
 use crate::journal::{JournalId, Tally};
+use crate::mix::{Ear, Mix};
 use crate::protocol::{Nanos, Use};
 use std::collections::VecDeque;
 
@@ -55,6 +56,8 @@ pub struct Tap {
     pub what: Use,
     /// None: a listener's tap.
     pub journal: Option<JournalId>,
+    /// Which listener hears it: the slot of his call.
+    pub to: Option<(usize, Ear)>,
     pub kept_from: Nanos,
     floor: Nanos,
     paused: [Option<Nanos>; 4],
@@ -80,6 +83,7 @@ impl Tap {
             id,
             what,
             journal,
+            to: None,
             kept_from,
             floor: kept_from,
             paused: [None; 4],
@@ -109,24 +113,33 @@ impl Tap {
         self.paused.iter().any(Option::is_some)
     }
 
-    /// Move to the chunk what has been held back long enough.
-    pub fn release(&mut self, now: Nanos, hold_back: Nanos) {
+    /// Move to the chunk, or to the listener, what has been held back long enough.
+    pub fn release(&mut self, now: Nanos, hold_back: Nanos, mut mix: Option<&mut Mix>) {
         let wait = if self.guards.stands(Guard::HeldBack) { hold_back } else { 0 };
         while self.held.front().is_some_and(|h| h.kept.arrival + wait <= now) {
-            self.keep_first(now);
+            self.keep_first(now, mix.as_deref_mut());
         }
     }
 
-    fn keep_first(&mut self, now: Nanos) {
+    fn keep_first(&mut self, now: Nanos, mix: Option<&mut Mix>) {
         let Some(held) = self.held.pop_front() else { return };
         if self.journal.is_some() {
             self.write(&held, now);
+        } else if let (Some(mix), Some((_, ear))) = (mix, self.to) {
+            mix.place(ear, &held.kept, held.codec, self.first_payload(held.length), now);
         }
         self.payloads.drain(..held.length);
         let tally = &mut self.chunk.tally;
         tally.packets[usize::from(held.kept.channel & 1)] += 1;
         tally.first = if tally.first == 0 { held.kept.arrival } else { tally.first.min(held.kept.arrival) };
         tally.last = tally.last.max(held.kept.arrival);
+    }
+
+    /// The payload of the first packet held: two parts, because it lies in a ring.
+    fn first_payload(&self, length: usize) -> (&[u8], &[u8]) {
+        let (front, back) = self.payloads.as_slices();
+        let from_front = front.len().min(length);
+        (&front[..from_front], &back[..length - from_front])
     }
 
     fn write(&mut self, held: &Held, now: Nanos) {
@@ -158,7 +171,7 @@ impl Tap {
     /// The call ends as it was: all that was held back belongs to it.
     pub fn keep_held(&mut self, now: Nanos) {
         while !self.held.is_empty() {
-            self.keep_first(now);
+            self.keep_first(now, None);
         }
     }
 

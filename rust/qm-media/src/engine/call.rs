@@ -25,6 +25,8 @@ pub(super) struct Call {
     pub bridged: bool,
     pub held: bool,
     pub paused: bool,
+    /// Its one leg hears another call's taps, or did: it never gets another party.
+    pub listener: bool,
     /// Uses that nobody may make of this call any more: recording, listening.
     pub forbidden: [bool; 2],
     pub proofs: Vec<Proof>,
@@ -43,6 +45,7 @@ impl Call {
             bridged: false,
             held: false,
             paused: false,
+            listener: false,
             forbidden: [false; 2],
             proofs: Vec::new(),
             ears: Ears::Open(Vec::new()),
@@ -74,6 +77,12 @@ impl Call {
             Ears::Open(taps) => taps.extract_if(.., |tap| which(tap)).collect(),
             Ears::Private { .. } => Vec::new(),
         }
+    }
+
+    /// Whether its one leg can be a listener: nobody else is there, nobody was told anything.
+    pub fn may_listen(&self) -> bool {
+        let [Some(leg), None] = &self.legs else { return false };
+        self.line.is_empty() && !self.bridged && !leg.outside
     }
 
     pub fn is_forbidden(&self, what: Use) -> bool {

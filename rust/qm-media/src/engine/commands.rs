@@ -8,8 +8,8 @@ use crate::guard::Guard;
 use crate::leg::{Leg, Remote, map_payload_types};
 use crate::prompt::Prompt;
 use crate::protocol::{
-    CloseTap, Command, Configure, Event, LegName, LoadPrompt, MS, Nanos, OpenCall, OpenLeg, SetRemote,
-    WatchKeys,
+    CloseTap, Command, Configure, Event, LegName, LoadPrompt, MS, Nanos, OpenCall, OpenLeg, OpenTap,
+    SetRemote, WatchKeys,
 };
 use crate::shell::{BindFailure, Shell};
 use crate::tap::Pause;
@@ -34,7 +34,38 @@ pub(super) fn run(engine: &mut Engine, command: Command, now: Nanos, shell: &mut
         Command::Lease(_) => timers::leased(engine, now, shell),
         Command::Stats(_) => stats(engine, now, shell),
         Command::Shutdown(_) => close_taps(engine, "shutdown", Held::Keep, now, shell),
+        Command::OpenTap(c) => open_tap(engine, c, now, shell),
+        Command::CloseLeg(c) => {
+            let name = c.call.clone();
+            on_call(engine, Command::CloseLeg(c), now, shell);
+            listener_left(engine, &name, now, shell);
+        }
         of_a_call => on_call(engine, of_a_call, now, shell),
+    }
+}
+
+fn open_tap(engine: &mut Engine, c: OpenTap, now: Nanos, shell: &mut dyn Shell) {
+    let listener = engine.listener(c.to.as_ref());
+    let name = c.call.clone();
+    let Some((call, world)) = engine.find(&name) else {
+        return Cx { world: &mut engine.world, shell, now }.failed("open_tap", &name, None, "unknown-call");
+    };
+    taps::open(call, c, listener, &mut Cx { world, shell, now });
+    if let Some(listener) = listener.filter(|slot| engine.world.mixes.contains_key(slot))
+        && let Some(call) = engine.calls[listener].as_mut()
+    {
+        call.listener = true;
+    }
+}
+
+/// A listener's leg is closed: what was to be heard there is no longer.
+fn listener_left(engine: &mut Engine, name: &str, now: Nanos, shell: &mut dyn Shell) {
+    if let Some((call, _)) = engine.find(name)
+        && call.listener
+        && call.legs[0].is_none()
+    {
+        let slot = call.slot;
+        taps::listener_gone(engine, slot, now, shell);
     }
 }
 
@@ -58,7 +89,6 @@ fn on_call(engine: &mut Engine, command: Command, now: Nanos, shell: &mut dyn Sh
             playing::fail(call, c.leg, "stopped", &mut cx);
             playing::pace(call, c.leg, &mut cx);
         }
-        Command::OpenTap(c) => taps::open(call, c, &mut cx),
         Command::CloseTap(c) => close_tap(call, &c, &mut cx),
         Command::Cut(c) => cut(call, &c.tap, c.from_ns, c.to_ns, &mut cx),
         Command::Hold(c) => {
@@ -139,12 +169,18 @@ fn close_call(engine: &mut Engine, name: &str, now: Nanos, shell: &mut dyn Shell
     taps::close_all(&mut call, "call-closed", Held::Keep, &mut cx);
     LegName::BOTH.into_iter().for_each(|leg| call.close_leg(leg, &mut cx));
     taps::call_over(name, &mut cx);
+    if call.listener {
+        taps::listener_gone(engine, call.slot, now, shell);
+    }
     engine.free.push(call.slot);
 }
 
 fn open_leg(call: &mut Call, c: OpenLeg, cx: &mut Cx<'_>) {
     if call.leg(c.leg).is_some() {
         return leg_opened(call, c.leg, cx);
+    }
+    if call.listener && (c.leg != LegName::Caller || c.outside) && cx.stands(Guard::ListenerAlone) {
+        return cx.failed("open_leg", &c.call, Some(c.leg), "listener");
     }
     let address = c.address.unwrap_or(cx.world.settings.address);
     let Some(port) = bind(call, c.leg, address, cx) else {
@@ -200,6 +236,10 @@ fn set_remote(call: &mut Call, c: SetRemote, cx: &mut Cx<'_>) {
 }
 
 fn bridge(call: &mut Call, on: bool, cx: &mut Cx<'_>) {
+    if call.listener && on && cx.stands(Guard::ListenerAlone) {
+        let id = call.id.clone();
+        return cx.failed("bridge", &id, None, "listener");
+    }
     call.bridged = on;
     taps::set_pause(call, Pause::Unbridged, !on, "", cx);
     for name in LegName::BOTH {
@@ -269,6 +309,8 @@ fn stats(engine: &Engine, now: Nanos, shell: &mut dyn Shell) {
         ("taps_refused", c.taps_refused),
         ("taps_failed", c.taps_failed),
         ("listened", c.listened),
+        ("listeners", engine.world.mixes.len() as u64),
+        ("listener_dropped", c.listener_dropped),
         ("lease_losses", c.lease_losses),
     ]);
     counters.extend(shell.counters(now));

@@ -66,6 +66,10 @@ fn accepted(
         Codec::TelephoneEvent => dtmf::read(packet.ssrc, packet.timestamp, payload),
         _ => None,
     };
+    if call.listener && stroke.is_none() {
+        // Nobody hears a listener.
+        cx.world.counters.listener_dropped += 1;
+    }
     offer(call, name, codec, packet, payload, arrival);
     match stroke {
         Some(stroke) => pressed(call, name, packet, stroke, data, arrival, cx),

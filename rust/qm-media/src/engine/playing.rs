@@ -4,7 +4,7 @@ use super::call::Call;
 use super::taps::{self, Held};
 use super::{Cx, World};
 use crate::guard::Guard;
-use crate::leg::Leg;
+use crate::leg::{Ground, Leg};
 use crate::prompt::Playing;
 use crate::protocol::{Event, LegName, MS, Nanos, Play};
 use crate::shell::{SendFailure, SocketId};
@@ -117,8 +117,13 @@ pub(super) fn due(call: &mut Call, socket: SocketId, at: Nanos, ticket: u32, cx:
         // The overlay goes with what is passed on.
         return;
     }
+    let ground = match cx.world.mixes.get_mut(&socket.slot()) {
+        Some(mix) => Ground::Mix(mix),
+        None if connected => Ground::Silence,
+        None => Ground::Tone,
+    };
     let mut packet = [0; LARGEST];
-    let Some((length, last)) = leg.own_packet(cx.now, connected, &mut packet) else { return };
+    let Some((length, last)) = leg.own_packet(cx.now, ground, &mut packet) else { return };
     let Some(destination) = leg.destination() else { return };
     match cx.shell.send(socket, destination, &packet[..length]) {
         Ok(()) => sent(call, name, length, last, cx),

@@ -5,6 +5,7 @@ use super::{Cx, Engine};
 use crate::gate::{self, Facts};
 use crate::guard::Guard;
 use crate::journal::{JournalId, Note, Opening, Tally, record};
+use crate::mix::{Ear, Mix};
 use crate::protocol::{Event, MS, Nanos, OpenTap, Use};
 use crate::shell::Shell;
 use crate::tap::{Pause, Tap};
@@ -35,13 +36,14 @@ fn is_plain(id: &str) -> bool {
     (1..=100).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-pub(super) fn open(call: &mut Call, wanted: OpenTap, cx: &mut Cx<'_>) {
+/// `listener`: the slot of the call that will hear a listening tap, if there is one.
+pub(super) fn open(call: &mut Call, wanted: OpenTap, listener: Option<usize>, cx: &mut Cx<'_>) {
     if call.taps().iter().any(|tap| tap.id == wanted.tap) {
         return;
     }
-    match may_open(call, &wanted, cx) {
+    match may_open(call, &wanted, listener.is_some(), cx) {
         Err(reason) => refuse(&wanted.call, &wanted.tap, reason, cx),
-        Ok(kept_from) => begin(call, wanted, kept_from, cx),
+        Ok(kept_from) => begin(call, wanted, listener, kept_from, cx),
     }
 }
 
@@ -51,7 +53,7 @@ fn refuse(call: &str, tap: &str, reason: &str, cx: &mut Cx<'_>) {
 }
 
 /// Ask the gate. `Ok`: from when on packets are kept: after the prompt has been played out, and never before now.
-fn may_open(call: &Call, wanted: &OpenTap, cx: &Cx<'_>) -> Result<Nanos, &'static str> {
+fn may_open(call: &Call, wanted: &OpenTap, listener: bool, cx: &Cx<'_>) -> Result<Nanos, &'static str> {
     if !is_plain(&wanted.tap) {
         return Err("bad-id");
     }
@@ -67,6 +69,7 @@ fn may_open(call: &Call, wanted: &OpenTap, cx: &Cx<'_>) -> Result<Nanos, &'stati
         held: call.held,
         paused: call.paused,
         leased: cx.world.leased,
+        listener,
         guards: cx.world.guards,
     };
     let ended = gate::check(&facts, wanted)?;
@@ -75,7 +78,7 @@ fn may_open(call: &Call, wanted: &OpenTap, cx: &Cx<'_>) -> Result<Nanos, &'stati
     Ok(opened.max(ended + playout))
 }
 
-fn begin(call: &mut Call, wanted: OpenTap, kept_from: Nanos, cx: &mut Cx<'_>) {
+fn begin(call: &mut Call, wanted: OpenTap, listener: Option<usize>, kept_from: Nanos, cx: &mut Cx<'_>) {
     let Ears::Open(taps) = &mut call.ears else { return };
     let journal = match wanted.what {
         Use::Listen => None,
@@ -94,7 +97,18 @@ fn begin(call: &mut Call, wanted: OpenTap, kept_from: Nanos, cx: &mut Cx<'_>) {
     if !call.bridged {
         tap.begin_unbridged(cx.now);
     }
+    if wanted.what == Use::Listen {
+        tap.to = listener.map(|slot| (slot, begin_listening(slot, cx)));
+    }
     taps.push(tap);
+}
+
+fn begin_listening(slot: usize, cx: &mut Cx<'_>) -> Ear {
+    let (hold_back, now) = (cx.world.settings.hold_back, cx.now);
+    cx.world.next_ear += 1;
+    let ear = Ear(cx.world.next_ear);
+    cx.world.mixes.entry(slot).or_insert_with(|| Mix::new(hold_back, now)).open(ear);
+    ear
 }
 
 fn begin_journal(wanted: &OpenTap, kept_from: Nanos, cx: &mut Cx<'_>) -> Option<JournalId> {
@@ -133,7 +147,8 @@ pub(super) fn flush(call: &mut Call, now_or_never: bool, cx: &mut Cx<'_>) {
     let (hold_back, chunk) = (cx.world.settings.hold_back, cx.world.settings.chunk);
     let mut lost = Vec::new();
     for tap in call.taps_mut() {
-        tap.release(cx.now, hold_back);
+        let mix = tap.to.and_then(|(slot, _)| cx.world.mixes.get_mut(&slot));
+        tap.release(cx.now, hold_back, mix);
         let Some(journal) = tap.journal else {
             tap.chunk_taken();
             continue;
@@ -161,6 +176,9 @@ pub(super) fn set_pause(call: &mut Call, why: Pause, on: bool, reason: &str, cx:
     let (now, id) = (cx.now, call.id.clone());
     for tap in call.taps_mut() {
         let changed = if on { tap.pause(why, now) } else { tap.resume(why, now) };
+        if on && why != Pause::Unbridged {
+            hush(tap, cx);
+        }
         if changed && why != Pause::Unbridged {
             let (call, tap, reason) = (id.clone(), tap.id.clone(), reason.into());
             cx.shell.event(Event::TapPaused { call, tap, on, reason, at_ns: now });
@@ -191,7 +209,41 @@ pub(super) fn close_those(
     any
 }
 
+/// Take back what this tap has handed to a listener who has not heard it yet.
+fn hush(tap: &Tap, cx: &mut Cx<'_>) {
+    if let Some((slot, ear)) = tap.to.filter(|_| cx.stands(Guard::HeardDrops))
+        && let Some(mix) = cx.world.mixes.get_mut(&slot)
+    {
+        mix.hush(ear);
+    }
+}
+
+/// A tap is heard no more, and neither is what it has handed over.
+fn end_listening(tap: &Tap, cx: &mut Cx<'_>) {
+    let Some((slot, ear)) = tap.to.filter(|_| cx.stands(Guard::HeardDrops)) else { return };
+    if let Some(mix) = cx.world.mixes.get_mut(&slot) {
+        mix.close(ear);
+        if mix.is_empty() {
+            cx.world.mixes.remove(&slot);
+        }
+    }
+}
+
+/// The listener of that slot has gone: the taps he heard close, and nobody who comes after him hears a thing.
+pub(super) fn listener_gone(engine: &mut Engine, slot: usize, now: Nanos, shell: &mut dyn Shell) {
+    if !engine.world.guards.stands(Guard::ListenerGoneCloses) {
+        return;
+    }
+    let his = |tap: &Tap| tap.to.is_some_and(|(to, _)| to == slot);
+    engine.each_call(now, shell, |call, cx| {
+        close_those(call, his, "listener-gone", Held::Drop, cx);
+    });
+    engine.world.mixes.remove(&slot);
+}
+
 fn finish(call: &str, mut tap: Tap, reason: &str, held: Held, cx: &mut Cx<'_>) {
+    end_listening(&tap, cx);
+    let held = if tap.what == Use::Listen { Held::Drop } else { held };
     if held == Held::Drop && cx.stands(Guard::CloseDrops) {
         tap.drop_held();
     } else {
