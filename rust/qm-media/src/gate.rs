@@ -31,8 +31,8 @@ pub struct Facts<'a> {
     pub guards: Guards,
 }
 
-/// `Ok`: when the last needed prompt ended (0: told before the call). `Err`: why not.
-pub fn check(facts: &Facts<'_>, wanted: &OpenTap) -> Result<Nanos, &'static str> {
+/// Whether the call is in a state in which such a tap could open at all.
+pub fn possible(facts: &Facts<'_>, wanted: &OpenTap) -> Result<(), &'static str> {
     let stands = |guard| facts.guards.stands(guard);
     if facts.private {
         return Err("private");
@@ -52,6 +52,13 @@ pub fn check(facts: &Facts<'_>, wanted: &OpenTap) -> Result<Nanos, &'static str>
     if wanted.purposes.is_empty() {
         return Err("no-purpose");
     }
+    Ok(())
+}
+
+/// `Ok`: when the last needed prompt ended (0: told before the call). `Err`: why not.
+pub fn check(facts: &Facts<'_>, wanted: &OpenTap) -> Result<Nanos, &'static str> {
+    possible(facts, wanted)?;
+    let stands = |guard| facts.guards.stands(guard);
     let ended =
         if wanted.proofs == [ALREADY_INFORMED] { informed(facts, wanted)? } else { told(facts, wanted)? };
     let ended = if wanted.what == Use::Listen { ended.max(heard_by(facts, wanted)?) } else { ended };

@@ -113,10 +113,20 @@ pub enum Guard {
     ListenerGoneCloses,
     /// What the listener was about to hear is taken back when the call changes.
     HeardDrops,
+    /// Only an outside party's ear makes a receipt.
+    ReceiptOutside,
+    /// A receipt stands in calls that began before it expired.
+    ReceiptFresh,
+    /// A receipt is of one customer.
+    ReceiptOfSubject,
+    /// A receipt is of one line.
+    ReceiptOfLine,
+    /// A receipt says nothing to whoever comes new into the call.
+    ReceiptVoided,
 }
 
 impl Guard {
-    pub const ALL: [Guard; 53] = [
+    pub const ALL: [Guard; 58] = [
         Guard::EveryOutsideLeg,
         Guard::ProofOfThisLeg,
         Guard::ProofNotVoid,
@@ -170,6 +180,11 @@ impl Guard {
         Guard::ListenerAlone,
         Guard::ListenerGoneCloses,
         Guard::HeardDrops,
+        Guard::ReceiptOutside,
+        Guard::ReceiptFresh,
+        Guard::ReceiptOfSubject,
+        Guard::ReceiptOfLine,
+        Guard::ReceiptVoided,
     ];
 }
 

@@ -7,6 +7,7 @@
 //! * [`protocol`]  what Python says, what the engine answers
 //! * [`engine`]    calls, legs, commands, packets, timers
 //! * [`gate`]      may this tap open?
+//! * [`receipt`]   what was told in another call
 //! * [`tap`]       hold-back, pauses, chunks
 //! * [`mix`]       what a listener hears
 //! * [`watch`]     codes on the keys
@@ -30,6 +31,7 @@ pub mod leg;
 pub mod mix;
 pub mod prompt;
 pub mod protocol;
+pub mod receipt;
 pub mod rtp;
 pub mod secrets;
 pub mod shell;

@@ -109,6 +109,7 @@ impl Playing {
             leg,
             overlay: self.order.overlay,
             for_tap: self.order.for_tap.clone(),
+            receipt: None,
             prompt: Arc::clone(&self.prompt),
             sent_to: self.sent_to,
             ended,
@@ -127,6 +128,8 @@ pub struct Proof {
     pub overlay: bool,
     /// It was an agent's notice for this listening tap.
     pub for_tap: Option<String>,
+    /// The receipt that was made of it, and falls with it.
+    pub receipt: Option<String>,
     pub prompt: Arc<Prompt>,
     pub sent_to: SocketAddr,
     pub ended: Nanos,

@@ -118,7 +118,7 @@ impl Watch {
 
     /// No key for too long: what was held back was no code.
     pub fn expired(&mut self, now: Nanos) -> Vec<Held> {
-        let over = now >= self.last + self.gap;
+        let over = now >= self.last.saturating_add(self.gap);
         if self.pressed.is_empty() || !over { Vec::new() } else { self.give_up(|_| false) }
     }
 

@@ -29,7 +29,7 @@ pub(super) fn run(engine: &mut Engine, command: Command, now: Nanos, shell: &mut
             let rules = Line { prompts: c.prompts, already_informed: c.already_informed };
             engine.world.lines.insert(c.line, rules);
         }
-        Command::OpenCall(c) => open_call(engine, c),
+        Command::OpenCall(c) => open_call(engine, c, now),
         Command::CloseCall(c) => close_call(engine, &c.call, now, shell),
         Command::Lease(_) => timers::leased(engine, now, shell),
         Command::Stats(_) => stats(engine, now, shell),
@@ -100,7 +100,9 @@ fn on_call(engine: &mut Engine, command: Command, now: Nanos, shell: &mut dyn Sh
             taps::set_pause(call, Pause::Asked, c.on, &c.reason, &mut cx);
         }
         Command::Forbid(c) => private::forbid(call, &c, &mut cx),
-        Command::MakePrivate(c) => private::make_private(call, c.drop_before_ms * MS, cx.now, &mut cx),
+        Command::MakePrivate(c) => {
+            private::make_private(call, c.drop_before_ms.saturating_mul(MS), cx.now, &mut cx);
+        }
         Command::WatchKeys(c) => watch_keys(call, c, &mut cx),
         Command::VoidProofs(c) => {
             call.void(c.leg, &c.reason, &mut cx);
@@ -149,7 +151,7 @@ fn load_prompt(engine: &mut Engine, c: LoadPrompt, shell: &mut dyn Shell) {
     }
 }
 
-fn open_call(engine: &mut Engine, c: OpenCall) {
+fn open_call(engine: &mut Engine, c: OpenCall, now: Nanos) {
     if engine.names.contains_key(&c.call) {
         return;
     }
@@ -158,7 +160,7 @@ fn open_call(engine: &mut Engine, c: OpenCall) {
         engine.calls.len() - 1
     });
     engine.names.insert(c.call.clone(), slot);
-    engine.calls[slot] = Some(Call::new(c.call, slot, c.line));
+    engine.calls[slot] = Some(Call::new(c, slot, now));
 }
 
 fn close_call(engine: &mut Engine, name: &str, now: Nanos, shell: &mut dyn Shell) {
@@ -186,6 +188,9 @@ fn open_leg(call: &mut Call, c: OpenLeg, cx: &mut Cx<'_>) {
     let Some(port) = bind(call, c.leg, address, cx) else {
         return cx.failed("open_leg", &c.call, Some(c.leg), "no-port");
     };
+    if c.outside {
+        call.joined(c.leg, cx);
+    }
     if c.outside && cx.stands(Guard::NewPartyCloses) {
         // Somebody joins who has been told nothing.
         taps::close_all(call, "new-party", Held::Drop, cx);
@@ -262,7 +267,8 @@ fn watch_keys(call: &mut Call, c: WatchKeys, cx: &mut Cx<'_>) {
     if private {
         return;
     }
-    let late = leg.watch.get_or_insert_default().replace(c.codes, c.gap_ms * MS, c.drop_before_ms * MS);
+    let (gap, drop_before) = (c.gap_ms.saturating_mul(MS), c.drop_before_ms.saturating_mul(MS));
+    let late = leg.watch.get_or_insert_default().replace(c.codes, gap, drop_before);
     packets::send_late(call, c.leg, late, cx);
 }
 
@@ -309,6 +315,7 @@ fn stats(engine: &Engine, now: Nanos, shell: &mut dyn Shell) {
         ("taps_refused", c.taps_refused),
         ("taps_failed", c.taps_failed),
         ("listened", c.listened),
+        ("receipts", engine.world.receipts.len() as u64),
         ("listeners", engine.world.mixes.len() as u64),
         ("listener_dropped", c.listener_dropped),
         ("lease_losses", c.lease_losses),

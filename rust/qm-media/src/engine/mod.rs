@@ -22,6 +22,7 @@ use crate::journal::{JournalId, Note};
 use crate::mix::Mix;
 use crate::prompt::Prompt;
 use crate::protocol::{Command, Event, LegName, Listener, MS, Nanos};
+use crate::receipt::Receipts;
 use crate::secrets::Secrets;
 use crate::shell::{Shell, SocketId};
 use call::Call;
@@ -97,6 +98,7 @@ struct World {
     /// What listeners hear, by the slot of their call.
     mixes: HashMap<usize, Mix>,
     next_ear: u64,
+    receipts: Receipts,
     /// Calls that are over but whose journals are not: how many.
     finishing: HashMap<String, usize>,
     pace: BinaryHeap<Due>,
@@ -145,6 +147,7 @@ impl Engine {
             closing: Vec::new(),
             mixes: HashMap::new(),
             next_ear: 0,
+            receipts: Receipts::default(),
             finishing: HashMap::new(),
             pace: BinaryHeap::new(),
             next_ticket: 0,

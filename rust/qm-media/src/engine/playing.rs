@@ -7,6 +7,7 @@ use crate::guard::Guard;
 use crate::leg::{Ground, Leg};
 use crate::prompt::Playing;
 use crate::protocol::{Event, LegName, MS, Nanos, Play};
+use crate::receipt::Receipt;
 use crate::shell::{SendFailure, SocketId};
 use std::cmp::Reverse;
 use std::net::SocketAddr;
@@ -171,7 +172,28 @@ fn finished(call: &mut Call, name: LegName, playing: Playing, cx: &mut Cx<'_>) {
         ended_ns: cx.now,
         packets: playing.packets,
     });
-    call.proofs.push(playing.proof(id, name, cx.now));
+    let mut proof = playing.proof(id, name, cx.now);
+    proof.receipt = keep_receipt(call, name, playing, cx);
+    call.proofs.push(proof);
+}
+
+/// Keep the receipt that was asked for: of what was said to an outside party, and not under speech. Gives its token.
+fn keep_receipt(call: &mut Call, name: LegName, playing: Playing, cx: &mut Cx<'_>) -> Option<String> {
+    let wanted = playing.order.receipt?;
+    let outside = call.leg(name).is_some_and(|leg| leg.outside) || !cx.stands(Guard::ReceiptOutside);
+    if !outside || playing.order.overlay {
+        return None;
+    }
+    let receipt = Receipt {
+        line: call.line.clone(),
+        subject: wanted.subject,
+        prompt: playing.prompt,
+        sent_to: playing.sent_to,
+        ended: cx.now,
+        expires: cx.now.saturating_add(wanted.lasts_ms.saturating_mul(MS)),
+    };
+    cx.world.receipts.keep(wanted.token.clone(), receipt);
+    Some(wanted.token)
 }
 
 /// Nobody listens where we sent. During the prompt: it was not heard. Just after its end: it may have been the end that
@@ -198,6 +220,9 @@ pub(super) fn source_locked(call: &mut Call, name: LegName, source: SocketAddr, 
     let Some(remote) = call.leg(name).and_then(|leg| leg.remote.as_ref()) else { return };
     if source.ip() != remote.rtp.ip() && cx.stands(Guard::UnannouncedVoids) {
         void_proofs(call, name, |sent_to, _| sent_to != source, cx);
+        if call.customer == Some(name) {
+            call.void_receipts(cx);
+        }
     }
 }
 
@@ -209,11 +234,7 @@ pub(super) fn restart_if_moved(call: &mut Call, name: LegName, cx: &mut Cx<'_>) 
 }
 
 fn void_proofs(call: &mut Call, leg: LegName, which: impl Fn(SocketAddr, Nanos) -> bool, cx: &mut Cx<'_>) {
-    let mut any = false;
-    for proof in call.proofs.iter_mut().filter(|p| p.leg == leg && which(p.sent_to, p.ended)) {
-        any |= !std::mem::replace(&mut proof.void, true);
-    }
-    if any {
+    if call.void_those(|p| p.leg == leg && which(p.sent_to, p.ended), cx) {
         taps::close_all(call, "proof-void", Held::Drop, cx);
     }
 }

@@ -6,9 +6,12 @@ use crate::gate::{self, Facts};
 use crate::guard::Guard;
 use crate::journal::{JournalId, Note, Opening, Tally, record};
 use crate::mix::{Ear, Mix};
-use crate::protocol::{Event, MS, Nanos, OpenTap, Use};
+use crate::prompt::Proof;
+use crate::protocol::{Event, LegName, MS, Nanos, OpenTap, Use};
+use crate::receipt::{self, Shown};
 use crate::shell::Shell;
 use crate::tap::{Pause, Tap};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Whether what is held back still belongs to the call when a tap closes.
@@ -53,15 +56,31 @@ fn refuse(call: &str, tap: &str, reason: &str, cx: &mut Cx<'_>) {
 }
 
 /// Ask the gate. `Ok`: from when on packets are kept: after the prompt has been played out, and never before now.
-fn may_open(call: &Call, wanted: &OpenTap, listener: bool, cx: &Cx<'_>) -> Result<Nanos, &'static str> {
+fn may_open(call: &mut Call, wanted: &OpenTap, listener: bool, cx: &Cx<'_>) -> Result<Nanos, &'static str> {
     if !is_plain(&wanted.tap) {
         return Err("bad-id");
     }
     if call.taps_seen.contains(&wanted.tap) {
         return Err("closed");
     }
-    let facts = Facts {
-        outside: &call.outside_legs(),
+    let outside = call.outside_legs();
+    gate::possible(&facts(call, &outside, wanted, listener, cx), wanted)?;
+    redeem(call, wanted, cx)?;
+    let ended = gate::check(&facts(call, &outside, wanted, listener, cx), wanted)?;
+    let playout = if cx.stands(Guard::AfterPlayout) { cx.world.settings.playout } else { 0 };
+    let opened = if cx.stands(Guard::AfterOpening) { cx.now } else { 0 };
+    Ok(opened.max(ended + playout))
+}
+
+fn facts<'a>(
+    call: &'a Call,
+    outside: &'a [LegName],
+    wanted: &OpenTap,
+    listener: bool,
+    cx: &'a Cx<'_>,
+) -> Facts<'a> {
+    Facts {
+        outside,
         proofs: &call.proofs,
         line: cx.world.lines.get(&call.line),
         private: call.is_private(),
@@ -71,11 +90,34 @@ fn may_open(call: &Call, wanted: &OpenTap, listener: bool, cx: &Cx<'_>) -> Resul
         leased: cx.world.leased,
         listener,
         guards: cx.world.guards,
-    };
-    let ended = gate::check(&facts, wanted)?;
-    let playout = if cx.stands(Guard::AfterPlayout) { cx.world.settings.playout } else { 0 };
-    let opened = if cx.stands(Guard::AfterOpening) { cx.now } else { 0 };
-    Ok(opened.max(ended + playout))
+    }
+}
+
+/// A receipt that stands here becomes a proof of this call: what its customer has been told elsewhere. From then on it
+/// can be voided like any.
+fn redeem(call: &mut Call, wanted: &OpenTap, cx: &Cx<'_>) -> Result<(), &'static str> {
+    let Some(leg) = call.customer else { return Ok(()) };
+    for id in &wanted.proofs {
+        let Some(token) = id.strip_prefix(receipt::PREFIX) else { continue };
+        if call.proofs.iter().any(|proof| proof.id == *id) {
+            continue;
+        }
+        let shown = Shown { line: &call.line, subject: call.subject.as_deref(), opened: call.opened };
+        let found = cx.world.receipts.find(token, &shown, cx.world.guards)?;
+        let proof = Proof {
+            id: id.clone(),
+            leg,
+            overlay: false,
+            for_tap: None,
+            receipt: None,
+            prompt: Arc::clone(&found.prompt),
+            sent_to: found.sent_to,
+            ended: found.ended,
+            void: call.receipts_void,
+        };
+        call.proofs.push(proof);
+    }
+    Ok(())
 }
 
 fn begin(call: &mut Call, wanted: OpenTap, listener: Option<usize>, kept_from: Nanos, cx: &mut Cx<'_>) {
