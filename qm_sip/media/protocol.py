@@ -117,7 +117,10 @@ class SetRemote(Command):
 
 @dataclass(frozen=True)
 class Bridge(Command):
-    """Pass packets between the legs (`on`), or not: then each leg hears silence, ringback or a prompt."""
+    """Pass packets between the legs (`on`), or not: then each leg hears silence, ringback or a prompt.
+
+    A call that a listening tap was opened to is never connected, nor does it get a second leg.
+    """
 
     do = "bridge"
     call: str
@@ -160,6 +163,8 @@ class Tone(Command):
 
 @dataclass(frozen=True)
 class StopPlay(Command):
+    """End what plays to a leg, prompt and overlay."""
+
     do = "stop_play"
     call: str
     leg: LegName
