@@ -69,9 +69,15 @@ class LoadLine(Command):
 
 @dataclass(frozen=True)
 class OpenCall(Command):
+    """A call of a line. A listener's call is of line "" and has one leg, `caller`, inside.
+
+    `subject` names the customer as his receipts do: the receipts of another open nothing here.
+    """
+
     do = "open_call"
     call: str
     line: str
+    subject: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,10 @@ class SetRemote(Command):
 
 @dataclass(frozen=True)
 class Bridge(Command):
-    """Pass packets between the legs (`on`), or not: then each leg hears silence, ringback or a prompt."""
+    """Pass packets between the legs (`on`), or not: then each leg hears silence, ringback or a prompt.
+
+    A call that a listening tap was opened to is never connected, nor does it get a second leg.
+    """
 
     do = "bridge"
     call: str
@@ -120,13 +129,26 @@ class Bridge(Command):
 
 @dataclass(frozen=True)
 class Play(Command):
-    """Play a prompt to one leg, once, at the leg's packet pace."""
+    """Play a prompt to one leg, once, at the leg's packet pace.
+
+    A prompt that names uses must be of the call's line; one that names none may be played in any call.
+
+    `overlay`: mixed into what that leg hears, behind every tap; where nothing is relayed, sent as packets of
+    our own. A prompt that is no overlay comes first: an overlay waits for it, and begins again if it had
+    begun. A later overlay stops an earlier one. What was mixed under speech tells an outside party nothing.
+    `for_tap`: to an inside leg, the finished play is the agent's notice for that listening tap.
+    `receipt`: {token, subject, lasts_ms}: the finished play can be shown in other calls of that subject on
+    the same line, as proof "receipt:TOKEN".
+    """
 
     do = "play"
     call: str
     leg: LegName
     play: str
     prompt: str
+    overlay: bool = False
+    for_tap: str | None = None
+    receipt: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +163,8 @@ class Tone(Command):
 
 @dataclass(frozen=True)
 class StopPlay(Command):
+    """End what plays to a leg, prompt and overlay."""
+
     do = "stop_play"
     call: str
     leg: LegName
@@ -148,16 +172,23 @@ class StopPlay(Command):
 
 @dataclass(frozen=True)
 class OpenTap(Command):
-    """Ask for a use of the call's audio. The engine refuses unless every outside leg's proof covers it."""
+    """Ask for a use of the call's audio. The engine refuses unless every outside leg's proof covers it.
+
+    Listening also needs the agent's notice for this very tap, and a listener's leg to be heard at.
+    """
 
     do = "open_tap"
     call: str
-    tap: str  # = the recording id
+    tap: str  # = the recording id, or the listening session's
     use: Literal["record", "listen"]
     purposes: list[str]
-    proofs: list[str]  # proof ids from PromptFinished, one for each outside leg; or ["already-informed"]
+    # Proof ids from PromptFinished, one for each outside leg, "receipt:TOKEN" among them where the customer was
+    # told in an earlier call; or ["already-informed"].
+    proofs: list[str]
     recipients: dict[str, list[str]]  # purpose -> age recipients ("age1...")
     header: dict[str, Any]  # sealed into the journal's first chunk, as given
+    notice: str | None = None  # listen: the proof of a play with `for_tap`
+    to: dict[str, str] | None = None  # listen: {"call": the listener's call, "leg": "caller"}
 
 
 @dataclass(frozen=True)
@@ -189,6 +220,59 @@ class Hold(Command):
     do = "hold"
     call: str
     on: bool
+
+
+@dataclass(frozen=True)
+class Pause(Command):
+    """While paused (card number), taps keep nothing, what they hold back is dropped, and none opens."""
+
+    do = "pause"
+    call: str
+    on: bool
+    reason: str = "pause"  # TapPaused says it again
+
+
+@dataclass(frozen=True)
+class Forbid(Command):
+    """An objection, or any prohibition: taps of these uses close and none opens again in this call."""
+
+    do = "forbid"
+    call: str
+    uses: list[str]  # record | listen
+    reason: str  # TapClosed says it again
+
+
+@dataclass(frozen=True)
+class MakePrivate(Command):
+    """Nothing of this call is kept, heard or counted any more; never undone.
+
+    Every recording gets Cut(now - drop_before_ms, now) and is closed without what it held back, every
+    listener's tap closes. Answered with MadePrivate at once (a repeated command with the same one), and with
+    a TapClosed (reason "private") for each recording when its cut is on the disk.
+    """
+
+    do = "make_private"
+    call: str
+    drop_before_ms: int
+
+
+@dataclass(frozen=True)
+class WatchKeys(Command):
+    """Which key sequences mean something on that leg; replaces what was watched there.
+
+    Key presses (RFC 4733) that begin a code are held back. When one is complete, at the first packet of its
+    last key, they are swallowed for good and CodeMatched says so. When no code can follow any more, or none
+    did for `gap_ms` after the last key, they are sent on late as they came, and give their Digit then. A code
+    that begins with another can not be reached: the shorter one matches first.
+    The engine itself obeys the word "private": MakePrivate with these `drop_before_ms`.
+    """
+
+    do = "watch_keys"
+    call: str
+    leg: LegName
+    codes: dict[str, str]  # keys -> word: {"*1": "private"}; {} watches nothing
+    gap_ms: int = 1500
+    drop_before_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -297,7 +381,8 @@ class PromptFailed(Event):
     call: str
     leg: LegName
     play: str
-    reason: str  # stopped | hung-up | refused | icmp | voided | unknown-prompt | not-of-this-line
+    # stopped | hung-up | refused | icmp | voided | unknown-prompt | not-of-this-line (it names uses)
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -315,7 +400,8 @@ class TapRefused(Event):
     call: str
     tap: str
     # not-told | use-not-told | purpose-not-told | proof-void | prompt-not-of-line | no-purpose |
-    # no-recipients | no-lease | hold | journal-failed | closed (the id was used) | bad-id
+    # no-recipients | no-lease | hold | paused | objected | private | no-notice | no-listener |
+    # receipt-unknown | receipt-expired | receipt-of-another | journal-failed | closed (the id was used) | bad-id
     reason: str
 
 
@@ -325,14 +411,14 @@ class TapPaused(Event):
     call: str
     tap: str
     on: bool
-    reason: str  # lease | hold
+    reason: str  # lease | hold | pause (or as Pause said)
     at_ns: int
 
 
 @dataclass(frozen=True)
 class TapClosed(Event):
     """The journal is closed and synced. `packets` per channel; `first_ns`/`last_ns` of what was kept (else
-    0).
+    0). Of a listening tap, what went to the listener. Private's cut is synced with it.
     """
 
     event = "tap_closed"
@@ -365,6 +451,28 @@ class Digit(Event):
     leg: LegName
     digit: str
     at_ns: int
+
+
+@dataclass(frozen=True)
+class CodeMatched(Event):
+    """A watched code is complete: from the first packet of its first key to that of its last."""
+
+    event = "code_matched"
+    call: str
+    leg: LegName
+    word: str
+    first_ns: int
+    at_ns: int
+
+
+@dataclass(frozen=True)
+class MadePrivate(Event):
+    """The call is private: what arrived from `cut_from_ns` on is in no journal once its TapClosed has come."""
+
+    event = "made_private"
+    call: str
+    at_ns: int
+    cut_from_ns: int
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ class SentPacket(NamedTuple):
     from_port: int
     destination: tuple[str, int]
     data: bytes
+    at_ns: int
 
 
 class SimEngine:
@@ -77,7 +78,7 @@ class SimEngine:
 
     def take_packets(self) -> list[SentPacket]:
         """What was sent since the last time."""
-        return [SentPacket(port, (ip, to), data) for port, ip, to, data in self._sim.take_packets()]
+        return [SentPacket(port, (ip, to), data, at) for port, ip, to, data, at in self._sim.take_packets()]
 
     def journals(self) -> dict[str, bytes]:
         """Journals by tap, as they would lie on the disk."""

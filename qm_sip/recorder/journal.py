@@ -312,7 +312,7 @@ def _obey_cuts(envelope: Envelope, header: Header, found: _Found, torn: int) -> 
     in_time = [packet for packet in found.packets if packet.arrival_ns >= header.kept_from_ns]
     last = max((packet.arrival_ns for packet in in_time), default=header.kept_from_ns)
     end_ns, ended = found.end if found.end is not None else (last, None)
-    end_ns = max(end_ns, header.kept_from_ns)
+    end_ns = max(_before_cuts(end_ns, found.cuts), header.kept_from_ns)
     uncut = (
         [packet for packet in in_time if not _in_any(packet.arrival_ns, found.cuts)]
         if found.cuts
@@ -330,6 +330,14 @@ def _obey_cuts(envelope: Envelope, header: Header, found: _Found, torn: int) -> 
         cut_packets=len(in_time) - len(uncut),
         early_packets=len(found.packets) - len(in_time),
     )
+
+
+def _before_cuts(end_ns: int, cuts: list[Gap]) -> int:
+    """A cut that reaches to the end takes the end with it: what was private has no length in the file either."""
+    for gap in sorted(cuts, key=lambda gap: gap.to_ns, reverse=True):
+        if gap.to_ns >= end_ns:
+            end_ns = min(end_ns, gap.from_ns)
+    return end_ns
 
 
 def _in_any(instant: int, gaps: list[Gap]) -> bool:

@@ -20,6 +20,7 @@ MS = 1_000_000
 SECOND = 1000 * MS
 CUSTOMER = ("192.0.2.10", 40000)
 AGENT = ("192.0.2.20", 50000)
+KEYS = "0123456789*#ABCD"
 TYPES = {"8": "PCMA/8000", "101": "telephone-event/8000"}
 IDENTITY = pyrage.x25519.Identity.generate()
 RECIPIENT = str(IDENTITY.to_public())
@@ -123,7 +124,7 @@ class Script:
             list[SentPacket](),
         )
         self.ports: dict[str, int] = {}
-        self.sequence = 0
+        self.sequence = self.stamp = 0
         self.engine.add_file("k1.wav", PROMPT_WAV)
         self.do(configure())
         self.do(
@@ -201,6 +202,25 @@ class Script:
             self.packet("caller", rtp(self.sequence, self.now.to_bytes(8, "big") + b"c" * 152, ssrc=11))
             self.packet("callee", rtp(self.sequence, self.now.to_bytes(8, "big") + b"a" * 152, ssrc=22))
             self.wait(20)
+
+    def key(self, leg: str, key: str, *, held_down: int = 60) -> list[bytes]:
+        """Press one key for so many milliseconds, as phones do: start, updates, three ends. The packets."""
+        self.stamp += 1600
+        event, packets = KEYS.index(key), list[bytes]()
+        for step in range(held_down // 20 + 3):
+            end = step >= held_down // 20
+            self.sequence += 1
+            payload = bytes([event, 0x8A if end else 0x0A, 0, 160])
+            packets.append(rtp(self.sequence, payload, pt=101, ts=self.stamp, ssrc=22))
+            self.packet(leg, packets[-1])
+            if not end:
+                self.wait(20)
+        return packets
+
+    def passed(self, destination: tuple[str, int]) -> list[bytes]:
+        """Key packets that went there, but for the octet that says payload type and marker."""
+        events = [s for s in self.sent if s.destination == destination and s.data[1] & 0x7F == 101]
+        return [s.data[2:] for s in events]
 
     def recorded(self) -> str:
         """Up to a running recording: told, tapped, bridged. The proof's id."""

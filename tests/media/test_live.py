@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import struct
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -282,3 +283,67 @@ def test_a_full_disk_fails_the_tap_and_not_the_call(tmp_path: Path) -> None:
         run(tmp_path, on_small)
     finally:
         os.system(f"umount {small}")
+
+
+def test_the_agent_s_code_makes_the_call_private_and_its_cut_is_on_the_disk(tmp_path: Path) -> None:
+    async def scenario(live: Live) -> None:
+        ports = await live.record()
+        live.engine.send(p.WatchKeys("c", "callee", {"*1": "private"}, drop_before_ms=200))
+        await live.talk(ports, 25)
+        live.heard("caller")
+        began = time.monotonic_ns()
+        for stamp, event in ((5000, 10), (6000, 1)):
+            for flags in (0x0A, 0x8A, 0x8A, 0x8A):
+                packet = rtp(stamp, bytes([event, flags, 0, 160]), pt=101, ts=stamp, ssrc=6)
+                live.phones["callee"].sendto(packet, ("127.0.0.1", ports["callee"]))
+        made = await live.event(p.MadePrivate)
+        closed = await live.event(p.TapClosed)
+        assert closed.reason == "private"
+        assert closed.bytes == (tmp_path / "t.qmj").stat().st_size
+        assert began <= made.at_ns < began + 50_000_000
+        data, key = (tmp_path / "t.qmj").read_bytes(), (tmp_path / "t.key").read_bytes()
+        cuts = [struct.unpack("<QQ", body) for kind, body in open_journal(data, key).records if kind == 3]
+        assert cuts == [(made.cut_from_ns, made.at_ns)]
+        assert max(packet[5] for packet in live.kept()) < made.cut_from_ns, "held back, and dropped"
+        await live.talk(ports, 10)
+        assert [packet[12:] for packet in live.heard("caller")] == [b"callee" * 20] * 10, "no key of the code"
+        live.engine.send(p.CloseCall("c"))
+        counted = {e.leg: e.received for e in [await live.event(p.LegClosed, n) for n in (1, 2)]}
+        assert counted["caller"] == 25
+
+    run(tmp_path, scenario)
+
+
+def test_a_supervisor_hears_a_live_call(tmp_path: Path) -> None:
+    async def scenario(live: Live) -> None:
+        wav = str(tmp_path / "k1.wav")
+        live.engine.send(p.LoadPrompt(PROMPT, wav, "Voorbeeld", "nl", ["listen"], ["coaching"]))
+        ports = await live.open()
+        phone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        phone.bind(("127.0.0.1", 0))
+        phone.setblocking(False)
+        live.phones["ear"] = phone
+        live.engine.send(p.OpenCall("ear", ""))
+        live.engine.send(p.OpenLeg("ear", "caller", outside=False, channel=0))
+        port = phone.getsockname()[1]
+        live.engine.send(p.SetRemote("ear", "caller", "127.0.0.1", port, port + 1, TYPES, 8))
+        live.engine.send(p.Play("c", "caller", "k", PROMPT))
+        live.engine.send(p.Play("c", "callee", "n", PROMPT, for_tap="l"))
+        proofs = {e.play: e.proof for e in [await live.event(p.PromptFinished, n) for n in (1, 2)]}
+        live.engine.send(p.Bridge("c", True))
+        to = {"call": "ear", "leg": "caller"}
+        live.engine.send(p.OpenTap("c", "l", "listen", ["coaching"], [proofs["k"]], {}, {}, proofs["n"], to))
+        await live.event(p.TapOpened)
+        await asyncio.sleep(0.2)
+        live.heard("ear")
+        begun = time.monotonic()
+        for number in range(40):
+            loud = rtp(number, b"\xaa" * 160, ssrc=6)
+            live.phones["caller"].sendto(loud, ("127.0.0.1", ports["caller"]))
+            await asyncio.sleep(max(0.0, begun + 0.02 * (number + 1) - time.monotonic()))
+        await asyncio.sleep(0.6)
+        said = b"".join(packet[12:] for packet in live.heard("ear"))
+        # A busy machine may hold a packet up for longer than a listener waits.
+        assert 35 * 160 <= said.count(b"\xaa") <= 40 * 160
+
+    run(tmp_path, scenario)

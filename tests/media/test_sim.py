@@ -140,18 +140,6 @@ def test_a_prompt_that_names_recording_only_opens_no_listening_tap() -> None:
     assert [e.tap for e in call.happened(p.TapOpened)] == ["r"]
 
 
-def test_a_prompt_that_names_listening_opens_a_listening_tap_without_a_journal() -> None:
-    call = Script(uses=["listen"])
-    call.open()
-    call.tap(call.tell(), use="listen", recipients={})
-    call.do(p.Bridge("c", True))
-    call.talk(1000)
-    call.do(p.CloseTap("c", "t", "done"))
-    [closed] = call.happened(p.TapClosed)
-    assert closed.packets[0] > 30
-    assert (closed.journal, call.engine.journals()) == ("", {})
-
-
 def test_every_outside_leg_must_be_told() -> None:
     call = Script()
     call.open()

@@ -25,7 +25,7 @@ fn address(ip: &str, port: u16) -> PyResult<SocketAddr> {
     Ok(SocketAddr::new(ip, port))
 }
 
-type Datagram<'py> = (u16, String, u16, Bound<'py, PyBytes>);
+type Datagram<'py> = (u16, String, u16, Bound<'py, PyBytes>, u64);
 
 /// The engine on virtual time: sockets, journals and clock are memory.
 #[pyclass(module = "qm_sip._media", unsendable)]
@@ -114,7 +114,10 @@ impl Sim {
 
     fn take_packets<'py>(&mut self, py: Python<'py>) -> Vec<Datagram<'py>> {
         let sent = self.sim.take_packets().into_iter();
-        sent.map(|s| (s.from_port, s.to.ip().to_string(), s.to.port(), PyBytes::new(py, &s.data))).collect()
+        let one = |s: qm_media::sim::Sent| {
+            (s.from_port, s.to.ip().to_string(), s.to.port(), PyBytes::new(py, &s.data), s.at)
+        };
+        sent.map(one).collect()
     }
 
     fn journals<'py>(&self, py: Python<'py>) -> HashMap<String, Bound<'py, PyBytes>> {

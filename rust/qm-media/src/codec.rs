@@ -1,4 +1,4 @@
-//! The codecs the engine passes, and G.711 encoding of what it makes itself.
+//! The codecs the engine passes, and G.711 of what it makes itself or mixes.
 
 use crate::protocol::Tone;
 use std::sync::OnceLock;
@@ -37,10 +37,47 @@ impl Codec {
         }
     }
 
+    pub fn is_audio(self) -> bool {
+        matches!(self, Codec::Pcma | Codec::Pcmu)
+    }
+
     pub fn encode(self, samples: &[i16]) -> Vec<u8> {
-        let one = if self == Codec::Pcmu { to_ulaw } else { to_alaw };
+        let one = self.encoder();
         samples.iter().map(|s| one(*s)).collect()
     }
+
+    pub fn encoder(self) -> fn(i16) -> u8 {
+        if self == Codec::Pcmu { to_ulaw } else { to_alaw }
+    }
+
+    /// The sample each code stands for.
+    pub fn decoder(self) -> &'static [i16; 256] {
+        static DECODERS: OnceLock<[[i16; 256]; 2]> = OnceLock::new();
+        let all = |decode: fn(u8) -> i16| std::array::from_fn(|code| decode(code as u8));
+        &DECODERS.get_or_init(|| [all(from_alaw), all(from_ulaw)])[usize::from(self == Codec::Pcmu)]
+    }
+}
+
+/// Add `more` to encoded audio, sample by sample; what is too loud is clipped.
+pub fn mix(codec: Codec, audio: &mut [u8], more: &[u8]) {
+    let (decoder, encode) = (codec.decoder(), codec.encoder());
+    for (code, other) in audio.iter_mut().zip(more) {
+        let sum = decoder[usize::from(*code)].saturating_add(decoder[usize::from(*other)]);
+        *code = encode(sum);
+    }
+}
+
+fn from_alaw(code: u8) -> i16 {
+    let code = code ^ 0x55;
+    let (segment, low) = ((code >> 4) & 7, i16::from(code & 0x0f));
+    let value = if segment == 0 { (low << 4) + 8 } else { ((low << 4) + 0x108) << (segment - 1) };
+    if code & 0x80 != 0 { value } else { -value }
+}
+
+fn from_ulaw(code: u8) -> i16 {
+    let code = !code;
+    let value = (((i16::from(code & 0x0f) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84;
+    if code & 0x80 != 0 { -value } else { value }
 }
 
 /// ITU-T G.711 A-law of one 16-bit sample.
@@ -116,26 +153,12 @@ fn three(encode: fn(i16) -> u8) -> [[u8; PERIOD]; 3] {
 mod tests {
     use super::*;
 
-    /// Decoders written from the G.711 tables, to check the encoders against.
-    fn from_alaw(code: u8) -> i32 {
-        let code = code ^ 0x55;
-        let (segment, low) = ((code >> 4) & 7, i32::from(code & 0x0f));
-        let value = if segment == 0 { (low << 4) + 8 } else { ((low << 4) + 0x108) << (segment - 1) };
-        if code & 0x80 != 0 { value } else { -value }
-    }
-
-    fn from_ulaw(code: u8) -> i32 {
-        let code = !code;
-        let value = (((i32::from(code & 0x0f) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84;
-        if code & 0x80 != 0 { -value } else { value }
-    }
-
     #[test]
     fn every_code_survives_decoding_and_encoding() {
         for code in 0..=255u8 {
-            assert_eq!(to_alaw(from_alaw(code) as i16), code, "A-law {code:#x}");
+            assert_eq!(to_alaw(from_alaw(code)), code, "A-law {code:#x}");
             let value = from_ulaw(code);
-            assert_eq!(from_ulaw(to_ulaw(value as i16)), value, "µ-law {code:#x}");
+            assert_eq!(from_ulaw(to_ulaw(value)), value, "µ-law {code:#x}");
         }
     }
 
@@ -144,10 +167,25 @@ mod tests {
         for sample in (i16::MIN..=i16::MAX).step_by(7) {
             let value = i32::from(sample);
             let room = value.abs() / 16 + 16;
-            assert!((from_alaw(to_alaw(sample)) - value).abs() <= room, "A-law {sample}");
+            assert!((i32::from(from_alaw(to_alaw(sample))) - value).abs() <= room, "A-law {sample}");
             assert!(
-                (from_ulaw(to_ulaw(sample)) - value).abs() <= room + 700 * i32::from(value.abs() > 32600)
+                (i32::from(from_ulaw(to_ulaw(sample))) - value).abs()
+                    <= room + 700 * i32::from(value.abs() > 32600)
             );
+        }
+    }
+
+    #[test]
+    fn mixing_adds_and_clips() {
+        for codec in [Codec::Pcma, Codec::Pcmu] {
+            let sum = |a: i16, b: i16| {
+                let mut audio = codec.encode(&[a]);
+                mix(codec, &mut audio, &codec.encode(&[b]));
+                i32::from(codec.decoder()[usize::from(audio[0])])
+            };
+            assert!((sum(8000, 3000) - 11000).abs() < 800);
+            assert!(sum(8000, -8000).abs() < 100);
+            assert!(sum(30000, 30000) > 31000 && sum(-30000, -30000) < -31000);
         }
     }
 

@@ -20,25 +20,48 @@ pub struct Facts<'a> {
     pub outside: &'a [LegName],
     pub proofs: &'a [Proof],
     pub line: Option<&'a Line>,
+    pub private: bool,
+    /// An objection, or another prohibition of this use.
+    pub forbidden: bool,
     pub held: bool,
+    pub paused: bool,
     pub leased: bool,
+    /// There is a listener's leg to be heard at.
+    pub listener: bool,
     pub guards: Guards,
 }
 
-/// `Ok`: when the last needed prompt ended (0: told before the call). `Err`: why not.
-pub fn check(facts: &Facts<'_>, wanted: &OpenTap) -> Result<Nanos, &'static str> {
+/// Whether the call is in a state in which such a tap could open at all.
+pub fn possible(facts: &Facts<'_>, wanted: &OpenTap) -> Result<(), &'static str> {
     let stands = |guard| facts.guards.stands(guard);
+    if facts.private {
+        return Err("private");
+    }
+    if facts.forbidden && stands(Guard::ForbidRefuses) {
+        return Err("objected");
+    }
     if !facts.leased && stands(Guard::LeaseRefuses) {
         return Err("no-lease");
     }
     if facts.held && stands(Guard::HoldRefuses) {
         return Err("hold");
     }
+    if facts.paused && stands(Guard::PauseRefuses) {
+        return Err("paused");
+    }
     if wanted.purposes.is_empty() {
         return Err("no-purpose");
     }
+    Ok(())
+}
+
+/// `Ok`: when the last needed prompt ended (0: told before the call). `Err`: why not.
+pub fn check(facts: &Facts<'_>, wanted: &OpenTap) -> Result<Nanos, &'static str> {
+    possible(facts, wanted)?;
+    let stands = |guard| facts.guards.stands(guard);
     let ended =
         if wanted.proofs == [ALREADY_INFORMED] { informed(facts, wanted)? } else { told(facts, wanted)? };
+    let ended = if wanted.what == Use::Listen { ended.max(heard_by(facts, wanted)?) } else { ended };
     if wanted.what == Use::Record && stands(Guard::Recipients) {
         recipients_usable(&wanted.purposes, &wanted.recipients).then_some(()).ok_or("no-recipients")?;
     }
@@ -76,7 +99,7 @@ fn leg_told(facts: &Facts<'_>, wanted: &OpenTap, leg: LegName) -> Result<Nanos, 
     let stands = |guard| facts.guards.stands(guard);
     let mine = |p: &&Proof| wanted.proofs.contains(&p.id) && (p.leg == leg || !stands(Guard::ProofOfThisLeg));
     let mut proofs: Vec<&Proof> = facts.proofs.iter().filter(mine).collect();
-    narrow(&mut proofs, "not-told", |_| true)?;
+    narrow(&mut proofs, "not-told", |p| !p.overlay || !stands(Guard::OverlayTellsNobody))?;
     narrow(&mut proofs, "proof-void", |p| !p.void || !stands(Guard::ProofNotVoid))?;
     let of_line = |p: &Proof| facts.line.is_some_and(|l| l.prompts.contains(&p.prompt.digest));
     narrow(&mut proofs, "prompt-not-of-line", |p| of_line(p) || !stands(Guard::PromptOfLine))?;
@@ -87,6 +110,28 @@ fn leg_told(facts: &Facts<'_>, wanted: &OpenTap, leg: LegName) -> Result<Nanos, 
         naming.map(|p| p.ended).min().ok_or("purpose-not-told")
     };
     wanted.purposes.iter().map(named).try_fold(0, |latest, ended| ended.map(|e| latest.max(e)))
+}
+
+/// Listening: the agent knows, and there is somebody to hear.
+fn heard_by(facts: &Facts<'_>, wanted: &OpenTap) -> Result<Nanos, &'static str> {
+    let ended = noticed(facts, wanted)?;
+    (facts.listener || !facts.guards.stands(Guard::ListenerNeeded)).then_some(ended).ok_or("no-listener")
+}
+
+/// The agent has been told that this very tap will hear him. Gives when his notice ended.
+fn noticed(facts: &Facts<'_>, wanted: &OpenTap) -> Result<Nanos, &'static str> {
+    let stands = |guard| facts.guards.stands(guard);
+    let is_notice = |p: &&Proof| {
+        (p.for_tap.as_ref() == Some(&wanted.tap) || p.for_tap.is_some() && !stands(Guard::NoticeOfThisTap))
+            && (!facts.outside.contains(&p.leg) || !stands(Guard::NoticeInside))
+            && (!p.void || !stands(Guard::NoticeNotVoid))
+    };
+    let shown = facts.proofs.iter().filter(|p| wanted.notice.as_ref() == Some(&p.id));
+    match shown.filter(is_notice).map(|p| p.ended).next() {
+        Some(ended) => Ok(if stands(Guard::AfterNotice) { ended } else { 0 }),
+        None if stands(Guard::NoticeNeeded) => Err("no-notice"),
+        None => Ok(0),
+    }
 }
 
 /// Keep only proofs that pass; if none is left, this was why not.

@@ -67,10 +67,66 @@ pub enum Guard {
     NoKeys,
     /// What a cut covers does not enter later.
     CutHolds,
+    /// A code does not reach the other party.
+    CodeSwallowed,
+    /// The agent's code makes the call private without asking anybody.
+    CodeMakesPrivate,
+    /// Private takes back what was said before the finger moved.
+    PrivateCuts,
+    /// Private drops what is held back.
+    PrivateDrops,
+    /// Private closes every tap.
+    PrivateCloses,
+    /// Nothing opens in a private call.
+    PrivateRefuses,
+    /// What passes in a private call is not counted.
+    PrivateUncounted,
+    /// What is forbidden ends.
+    ForbidCloses,
+    /// What is forbidden takes nothing more from what is held back.
+    ForbidDrops,
+    /// What is forbidden does not begin again.
+    ForbidRefuses,
+    /// A tap keeps nothing during a pause.
+    PausePauses,
+    /// A pause drops what is held back.
+    PauseDrops,
+    /// Nothing opens during a pause.
+    PauseRefuses,
+    /// What was mixed under speech tells an outside party nothing.
+    OverlayTellsNobody,
+    /// Nobody listens before the agent has been told.
+    NoticeNeeded,
+    /// A notice speaks for the one listening tap it was played for.
+    NoticeOfThisTap,
+    /// A notice is played to the agent, not to the customer.
+    NoticeInside,
+    /// Another agent has had no notice.
+    NoticeNotVoid,
+    /// Only later than the end of the notice and its playout.
+    AfterNotice,
+    /// Listening has a listener.
+    ListenerNeeded,
+    /// A listener's call has no other party, ever.
+    ListenerAlone,
+    /// When the listener has gone, his taps close.
+    ListenerGoneCloses,
+    /// What the listener was about to hear is taken back when the call changes.
+    HeardDrops,
+    /// Only an outside party's ear makes a receipt.
+    ReceiptOutside,
+    /// A receipt stands in calls that began before it expired.
+    ReceiptFresh,
+    /// A receipt is of one customer.
+    ReceiptOfSubject,
+    /// A receipt is of one line.
+    ReceiptOfLine,
+    /// A receipt says nothing to whoever comes new into the call.
+    ReceiptVoided,
 }
 
 impl Guard {
-    pub const ALL: [Guard; 30] = [
+    pub const ALL: [Guard; 58] = [
         Guard::EveryOutsideLeg,
         Guard::ProofOfThisLeg,
         Guard::ProofNotVoid,
@@ -101,6 +157,34 @@ impl Guard {
         Guard::SourceLock,
         Guard::NoKeys,
         Guard::CutHolds,
+        Guard::CodeSwallowed,
+        Guard::CodeMakesPrivate,
+        Guard::PrivateCuts,
+        Guard::PrivateDrops,
+        Guard::PrivateCloses,
+        Guard::PrivateRefuses,
+        Guard::PrivateUncounted,
+        Guard::ForbidCloses,
+        Guard::ForbidDrops,
+        Guard::ForbidRefuses,
+        Guard::PausePauses,
+        Guard::PauseDrops,
+        Guard::PauseRefuses,
+        Guard::OverlayTellsNobody,
+        Guard::NoticeNeeded,
+        Guard::NoticeOfThisTap,
+        Guard::NoticeInside,
+        Guard::NoticeNotVoid,
+        Guard::AfterNotice,
+        Guard::ListenerNeeded,
+        Guard::ListenerAlone,
+        Guard::ListenerGoneCloses,
+        Guard::HeardDrops,
+        Guard::ReceiptOutside,
+        Guard::ReceiptFresh,
+        Guard::ReceiptOfSubject,
+        Guard::ReceiptOfLine,
+        Guard::ReceiptVoided,
     ];
 }
 

@@ -3,9 +3,11 @@
 use crate::codec::{self, Codec};
 use crate::dtmf::Keys;
 use crate::guard::{Guard, Guards};
+use crate::mix::Mix;
 use crate::prompt::Playing;
 use crate::protocol::{Direction, MS, Nanos, SetRemote, Tone};
 use crate::rtp::{self, HEADER, Sequence};
+use crate::watch::Watch;
 use std::net::{IpAddr, SocketAddr};
 
 /// No payload type of the other leg stands for the same codec.
@@ -74,6 +76,16 @@ struct OwnStream {
     interrupted: bool,
 }
 
+/// What our own packets carry while no prompt plays.
+pub enum Ground<'a> {
+    /// What a leg hears that waits.
+    Tone,
+    /// A connected leg that is passed nothing.
+    Silence,
+    /// A listener.
+    Mix(&'a mut Mix),
+}
+
 /// What happened when a packet came to a leg's door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
@@ -98,12 +110,20 @@ pub struct Leg {
     /// The packet sent last towards this leg was relayed.
     pub relaying: bool,
     pub playing: Option<Playing>,
+    /// Mixed into what the leg hears.
+    pub overlay: Option<Playing>,
+    /// When it was last passed audio.
+    pub relayed_at: Nanos,
     pub plays_seen: Vec<String>,
     pub tone: Tone,
     pub tone_at: u64,
     /// Which pacing timer is the valid one, if any.
     pub pace: Option<u32>,
     pub keys: Keys,
+    /// What its keys mean, if anything.
+    pub watch: Option<Box<Watch>>,
+    /// Packets of a private call are not counted.
+    pub counted: bool,
     pub sequence: Sequence,
     pub received: u64,
     pub sent: u64,
@@ -133,11 +153,15 @@ impl Leg {
             },
             relaying: false,
             playing: None,
+            overlay: None,
+            relayed_at: 0,
             plays_seen: Vec::new(),
             tone: Tone::Silence,
             tone_at: 0,
             pace: None,
             keys: Keys::default(),
+            watch: None,
+            counted: true,
             sequence: Sequence::default(),
             received: 0,
             sent: 0,
@@ -205,9 +229,10 @@ impl Leg {
         self.map.get(usize::from(payload_type)).copied().filter(|p| *p != UNMAPPED)
     }
 
-    /// Write the next packet of our own into `out`: prompt if one is playing, else the tone. Gives its length and
-    /// whether it ends the prompt. Nothing is counted before [`Leg::own_sent`].
-    pub fn own_packet(&self, now: Nanos, out: &mut [u8]) -> Option<(usize, bool)> {
+    /// Write the next packet of our own into `out`: prompt if one is playing, else what a listener hears or the tone
+    /// (while connected: silence), with the overlay. Gives its length and whether it ends prompt or overlay. Nothing is counted before
+    /// [`Leg::own_sent`].
+    pub fn own_packet(&self, now: Nanos, ground: Ground<'_>, out: &mut [u8]) -> Option<(usize, bool)> {
         let remote = self.remote.as_ref()?;
         let samples = (remote.ptime * codec::RATE / (1000 * MS)) as usize;
         let (head, body) = out.split_first_chunk_mut::<HEADER>()?;
@@ -215,8 +240,13 @@ impl Leg {
         let last = match &self.playing {
             Some(playing) => playing.next(remote.own_codec(), body),
             None => {
-                codec::fill_tone(self.tone, remote.own_codec(), self.tone_at, body);
-                false
+                let codec = remote.own_codec();
+                match ground {
+                    Ground::Tone => codec::fill_tone(self.tone, codec, self.tone_at, body),
+                    Ground::Silence => codec::fill_tone(Tone::Silence, codec, self.tone_at, body),
+                    Ground::Mix(mix) => mix.fill(codec, body, now),
+                }
+                self.overlay.as_ref().is_some_and(|overlay| overlay.mix(codec, body))
             }
         };
         let own = &self.own;
@@ -237,16 +267,29 @@ impl Leg {
         self.own.timestamp = self.own_timestamp(now).wrapping_add(samples as u32);
         self.own.sequence = self.own.sequence.wrapping_add(1);
         (self.own.last_sent, self.own.interrupted, self.relaying) = (now, false, false);
-        self.sent += 1;
+        self.sent += u64::from(self.counted);
         match &mut self.playing {
             Some(playing) => playing.sent(samples, now),
-            None => self.tone_at += samples as u64,
+            None => {
+                self.tone_at += samples as u64;
+                self.overlay.iter_mut().for_each(|overlay| overlay.sent(samples, now));
+            }
         }
     }
 
+    /// Add the overlay to audio that is passed to this leg. Whether that ends it; `None`: there is none.
+    pub fn overlay_on(&self, payload_type: u8, audio: &mut [u8]) -> Option<bool> {
+        let overlay = self.overlay.as_ref()?;
+        let codec = self.remote.as_ref()?.codec(payload_type)?;
+        Some(overlay.mix(codec, audio))
+    }
+
     /// A relayed packet has gone to this leg.
-    pub fn relay_sent(&mut self) {
-        self.sent += 1;
+    pub fn relay_sent(&mut self, is_audio: bool, now: Nanos) {
+        if is_audio {
+            self.relayed_at = now;
+        }
+        self.sent += u64::from(self.counted);
         (self.relaying, self.own.interrupted) = (true, true);
     }
 }
@@ -324,12 +367,12 @@ mod tests {
         let mut leg = leg(true);
         let mut out = [0; 400];
         let mut next = |leg: &mut Leg, now| {
-            let (length, _) = leg.own_packet(now, &mut out).expect("a packet");
+            let (length, _) = leg.own_packet(now, Ground::Tone, &mut out).expect("a packet");
             leg.own_sent(length, now);
             rtp::parse(&out[..length]).expect("well formed")
         };
         let (first, second) = (next(&mut leg, 1000 * MS), next(&mut leg, 1020 * MS));
-        leg.relay_sent();
+        leg.relay_sent(true, 1020 * MS);
         let third = next(&mut leg, 2020 * MS);
         assert_eq!((first.marker, second.marker, third.marker), (true, false, true));
         assert_eq!(second.timestamp - first.timestamp, 160);

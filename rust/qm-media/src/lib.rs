@@ -7,7 +7,10 @@
 //! * [`protocol`]  what Python says, what the engine answers
 //! * [`engine`]    calls, legs, commands, packets, timers
 //! * [`gate`]      may this tap open?
+//! * [`receipt`]   what was told in another call
 //! * [`tap`]       hold-back, pauses, chunks
+//! * [`mix`]       what a listener hears
+//! * [`watch`]     codes on the keys
 //! * [`journal`]   records, sealed
 //! * [`sim`]       the same engine on virtual time
 //! * `io`          the live shell: epoll, sockets, three threads (feature `io`)
@@ -25,11 +28,14 @@ pub mod guard;
 pub mod io;
 pub mod journal;
 pub mod leg;
+pub mod mix;
 pub mod prompt;
 pub mod protocol;
+pub mod receipt;
 pub mod rtp;
 pub mod secrets;
 pub mod shell;
 pub mod sim;
 pub mod tap;
+pub mod watch;
 pub mod wav;

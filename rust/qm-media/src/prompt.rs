@@ -1,7 +1,7 @@
 //! Prompts as they are played, and the proof that one has been.
 
-use crate::codec::{Codec, RATE};
-use crate::protocol::{LegName, LoadPrompt, Nanos, Use};
+use crate::codec::{self, Codec, RATE};
+use crate::protocol::{LegName, LoadPrompt, Nanos, Play, Use};
 use crate::wav;
 use sha2::{Digest as _, Sha256};
 use std::net::SocketAddr;
@@ -42,13 +42,24 @@ impl Prompt {
         self.alaw.len() as u64 * 1000 / RATE
     }
 
+    fn from(&self, codec: Codec, at: usize) -> &[u8] {
+        let data = if codec == Codec::Pcmu { &self.ulaw } else { &self.alaw };
+        data.get(at..).unwrap_or_default()
+    }
+
     /// Copy one packet's worth of the prompt; what lies past its end stays silence. True if this reached the end.
     fn fill(&self, codec: Codec, at: usize, out: &mut [u8]) -> bool {
-        let (data, silence) = if codec == Codec::Pcmu { (&self.ulaw, 0xff) } else { (&self.alaw, 0xd5) };
-        let rest = data.get(at..).unwrap_or_default();
+        let (rest, silence) = (self.from(codec, at), if codec == Codec::Pcmu { 0xff } else { 0xd5 });
         let (now, padding) = out.split_at_mut(rest.len().min(out.len()));
         now.copy_from_slice(&rest[..now.len()]);
         padding.fill(silence);
+        rest.len() <= out.len()
+    }
+
+    /// The same, added to what is there.
+    fn mix(&self, codec: Codec, at: usize, out: &mut [u8]) -> bool {
+        let rest = self.from(codec, at);
+        codec::mix(codec, out, rest);
         rest.len() <= out.len()
     }
 }
@@ -56,7 +67,7 @@ impl Prompt {
 /// A prompt on its way to one leg.
 #[derive(Debug)]
 pub struct Playing {
-    pub play: String,
+    pub order: Play,
     pub prompt: Arc<Prompt>,
     /// Where all of it goes. Another destination means that nobody has heard the whole: it begins again.
     pub sent_to: SocketAddr,
@@ -66,8 +77,8 @@ pub struct Playing {
 }
 
 impl Playing {
-    pub fn new(play: String, prompt: Arc<Prompt>, sent_to: SocketAddr) -> Playing {
-        Playing { play, prompt, sent_to, began: 0, packets: 0, at: 0 }
+    pub fn new(order: Play, prompt: Arc<Prompt>, sent_to: SocketAddr) -> Playing {
+        Playing { order, prompt, sent_to, began: 0, packets: 0, at: 0 }
     }
 
     pub fn again_to(&mut self, destination: SocketAddr) {
@@ -77,6 +88,11 @@ impl Playing {
     /// The next packet's audio; true if it is the last.
     pub fn next(&self, codec: Codec, out: &mut [u8]) -> bool {
         self.prompt.fill(codec, self.at, out)
+    }
+
+    /// The same as an overlay: added to what the leg hears anyway.
+    pub fn mix(&self, codec: Codec, out: &mut [u8]) -> bool {
+        self.prompt.mix(codec, self.at, out)
     }
 
     /// That packet has been sent.
@@ -91,7 +107,9 @@ impl Playing {
         Proof {
             id,
             leg,
-            play: self.play.clone(),
+            overlay: self.order.overlay,
+            for_tap: self.order.for_tap.clone(),
+            receipt: None,
             prompt: Arc::clone(&self.prompt),
             sent_to: self.sent_to,
             ended,
@@ -106,7 +124,12 @@ impl Playing {
 pub struct Proof {
     pub id: String,
     pub leg: LegName,
-    pub play: String,
+    /// It was mixed under speech.
+    pub overlay: bool,
+    /// It was an agent's notice for this listening tap.
+    pub for_tap: Option<String>,
+    /// The receipt that was made of it, and falls with it.
+    pub receipt: Option<String>,
     pub prompt: Arc<Prompt>,
     pub sent_to: SocketAddr,
     pub ended: Nanos,

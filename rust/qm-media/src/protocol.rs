@@ -102,6 +102,10 @@ pub enum Command {
     CloseTap(CloseTap),
     Cut(Cut),
     Hold(Hold),
+    Pause(Pause),
+    Forbid(Forbid),
+    MakePrivate(MakePrivate),
+    WatchKeys(WatchKeys),
     VoidProofs(VoidProofs),
     CloseLeg(CloseLeg),
     CloseCall(CloseCall),
@@ -150,6 +154,9 @@ pub struct LoadLine {
 pub struct OpenCall {
     pub call: String,
     pub line: String,
+    /// Whom the call is about, as receipts know him.
+    #[serde(default)]
+    pub subject: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -195,6 +202,23 @@ pub struct Play {
     pub leg: LegName,
     pub play: String,
     pub prompt: String,
+    /// Mixed into what the leg hears, in place of it.
+    #[serde(default)]
+    pub overlay: bool,
+    /// The finished play is the agent's notice for this listening tap.
+    #[serde(default)]
+    pub for_tap: Option<String>,
+    #[serde(default)]
+    pub receipt: Option<ReceiptWanted>,
+}
+
+/// What the receipt of a finished play is to say.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptWanted {
+    pub token: String,
+    pub subject: String,
+    pub lasts_ms: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -223,6 +247,20 @@ pub struct OpenTap {
     pub proofs: Vec<String>,
     pub recipients: BTreeMap<String, Vec<String>>,
     pub header: serde_json::Map<String, serde_json::Value>,
+    /// The proof of the agent's notice; a listening tap needs it.
+    #[serde(default)]
+    pub notice: Option<String>,
+    /// Who hears a listening tap.
+    #[serde(default)]
+    pub to: Option<Listener>,
+}
+
+/// The one leg of a listener's call.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    pub call: String,
+    pub leg: LegName,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -249,6 +287,43 @@ pub struct Cut {
 pub struct Hold {
     pub call: String,
     pub on: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pause {
+    pub call: String,
+    pub on: bool,
+    #[serde(default = "pause")]
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forbid {
+    pub call: String,
+    pub uses: Vec<Use>,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MakePrivate {
+    pub call: String,
+    pub drop_before_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchKeys {
+    pub call: String,
+    pub leg: LegName,
+    /// Key sequence to word.
+    pub codes: BTreeMap<String, String>,
+    #[serde(default = "gap")]
+    pub gap_ms: u64,
+    #[serde(default)]
+    pub drop_before_ms: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -292,6 +367,14 @@ fn yes() -> bool {
     true
 }
 
+fn pause() -> String {
+    "pause".into()
+}
+
+fn gap() -> u64 {
+    1500
+}
+
 impl Command {
     /// Read one command. The error is the [`Event::CommandFailed`] to answer with; it never repeats a value.
     pub fn read(message: &[u8]) -> Result<Command, Box<Event>> {
@@ -320,6 +403,10 @@ impl Command {
             Command::CloseTap(c) => ("close_tap", &c.call),
             Command::Cut(c) => ("cut", &c.call),
             Command::Hold(c) => ("hold", &c.call),
+            Command::Pause(c) => ("pause", &c.call),
+            Command::Forbid(c) => ("forbid", &c.call),
+            Command::MakePrivate(c) => ("make_private", &c.call),
+            Command::WatchKeys(c) => ("watch_keys", &c.call),
             Command::VoidProofs(c) => ("void_proofs", &c.call),
             Command::CloseLeg(c) => ("close_leg", &c.call),
             Command::CloseCall(c) => ("close_call", &c.call),
@@ -420,6 +507,18 @@ pub enum Event {
         leg: LegName,
         digit: String,
         at_ns: Nanos,
+    },
+    CodeMatched {
+        call: String,
+        leg: LegName,
+        word: String,
+        first_ns: Nanos,
+        at_ns: Nanos,
+    },
+    MadePrivate {
+        call: String,
+        at_ns: Nanos,
+        cut_from_ns: Nanos,
     },
     MediaTimeout {
         call: String,

@@ -21,6 +21,7 @@ pub struct Sent {
     pub from_port: u16,
     pub to: SocketAddr,
     pub data: Vec<u8>,
+    pub at: Nanos,
 }
 
 #[derive(Default)]
@@ -37,6 +38,7 @@ struct Memory {
     journals: BTreeMap<String, Vec<u8>>,
     keys: BTreeMap<String, [u8; 32]>,
     disk: Disk,
+    now: Nanos,
 }
 
 /// What the simulated disk does.
@@ -52,19 +54,18 @@ pub enum Disk {
 pub struct Sim {
     engine: Engine,
     memory: Memory,
-    now: Nanos,
 }
 
 impl Sim {
     pub fn new(seed: u64) -> Sim {
-        Sim { engine: Engine::new(Secrets::seeded(seed)), memory: Memory::default(), now: 0 }
+        Sim { engine: Engine::new(Secrets::seeded(seed)), memory: Memory::default() }
     }
 
     /// An engine without one of its guards: shows that tests notice. Exists only with the feature `mutants`.
     #[cfg(feature = "mutants")]
     pub fn without(seed: u64, guard: Guard) -> Sim {
         let engine = Engine::with_guards(Secrets::seeded(seed), Guards::without(guard));
-        Sim { engine, memory: Memory::default(), now: 0 }
+        Sim { engine, memory: Memory::default() }
     }
 
     /// A file the engine may read, in place of the file system's.
@@ -83,7 +84,7 @@ impl Sim {
     pub fn command(&mut self, message: &[u8], now: Nanos) {
         self.advance(now);
         match Command::read(message) {
-            Ok(command) => self.engine.command(command, self.now, &mut self.memory),
+            Ok(command) => self.engine.command(command, self.memory.now, &mut self.memory),
             Err(event) => self.memory.event(*event),
         }
         self.settle();
@@ -98,42 +99,42 @@ impl Sim {
     /// A datagram the kernel got at `arrival` is read only now (the last time handed in).
     pub fn packet_read_late(&mut self, port: u16, source: SocketAddr, data: &[u8], arrival: Nanos) {
         let Some(socket) = self.memory.ports.get(&port).copied() else { return };
-        self.engine.packet(socket, source, &mut data.to_vec(), arrival, self.now, &mut self.memory);
+        self.engine.packet(socket, source, &mut data.to_vec(), arrival, self.memory.now, &mut self.memory);
         self.settle();
     }
 
     pub fn icmp_refused(&mut self, port: u16, destination: SocketAddr, now: Nanos) {
         self.advance(now);
         let Some(socket) = self.memory.ports.get(&port).copied() else { return };
-        self.engine.icmp_refused(socket, destination, self.now, &mut self.memory);
+        self.engine.icmp_refused(socket, destination, self.memory.now, &mut self.memory);
         self.settle();
     }
 
     /// Let time pass, timer by timer, so that nothing happens late.
     pub fn advance(&mut self, now: Nanos) {
         while let Some(at) = self.engine.next_timer().filter(|at| *at <= now) {
-            self.now = self.now.max(at);
-            self.engine.advance(self.now, &mut self.memory);
+            self.memory.now = self.memory.now.max(at);
+            self.engine.advance(self.memory.now, &mut self.memory);
             self.settle();
         }
-        self.now = self.now.max(now);
+        self.memory.now = self.memory.now.max(now);
     }
 
     /// Time jumps: the engine's process stood still. Whatever was due is late.
     pub fn stall(&mut self, now: Nanos) {
-        self.now = self.now.max(now);
+        self.memory.now = self.memory.now.max(now);
     }
 
     /// Python has gone.
     pub fn abandon(&mut self) {
-        self.engine.abandon(self.now, &mut self.memory);
+        self.engine.abandon(self.memory.now, &mut self.memory);
         self.settle();
     }
 
     fn settle(&mut self) {
         while !self.memory.notes.is_empty() {
             for note in std::mem::take(&mut self.memory.notes) {
-                self.engine.note(note, self.now, &mut self.memory);
+                self.engine.note(note, self.memory.now, &mut self.memory);
             }
         }
     }
@@ -183,7 +184,7 @@ impl Shell for Memory {
 
     fn send(&mut self, from: SocketId, to: SocketAddr, data: &[u8]) -> Result<(), SendFailure> {
         let from_port = *self.sockets.get(&from).ok_or(SendFailure::Refused)?;
-        self.packets.push(Sent { from_port, to, data: data.to_vec() });
+        self.packets.push(Sent { from_port, to, data: data.to_vec(), at: self.now });
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use crate::codec::Codec;
 use crate::guard::{Guard, Guards};
 use crate::journal::record::{self, Gap, Kept};
 use crate::journal::{JournalId, Tally};
+use crate::mix::{Ear, Mix};
 use crate::protocol::{Nanos, Use};
 use std::collections::VecDeque;
 
@@ -17,6 +18,8 @@ pub enum Pause {
     Hold,
     Lease,
     Unbridged,
+    /// Asked for, as while a card number is said.
+    Asked,
 }
 
 impl Pause {
@@ -25,6 +28,7 @@ impl Pause {
             Pause::Hold => Gap::Hold,
             Pause::Lease => Gap::Lease,
             Pause::Unbridged => Gap::Paused,
+            Pause::Asked => Gap::Pause,
         }
     }
 }
@@ -52,9 +56,11 @@ pub struct Tap {
     pub what: Use,
     /// None: a listener's tap.
     pub journal: Option<JournalId>,
+    /// Which listener hears it: the slot of his call.
+    pub to: Option<(usize, Ear)>,
     pub kept_from: Nanos,
     floor: Nanos,
-    paused: [Option<Nanos>; 3],
+    paused: [Option<Nanos>; 4],
     held: VecDeque<Held>,
     payloads: VecDeque<u8>,
     chunk: Chunk,
@@ -77,9 +83,10 @@ impl Tap {
             id,
             what,
             journal,
+            to: None,
             kept_from,
             floor: kept_from,
-            paused: [None; 3],
+            paused: [None; 4],
             held: VecDeque::with_capacity(32),
             payloads: VecDeque::with_capacity(32 * 160),
             chunk: Chunk { packets: Vec::with_capacity(8 * 1024), ..Chunk::default() },
@@ -106,24 +113,33 @@ impl Tap {
         self.paused.iter().any(Option::is_some)
     }
 
-    /// Move to the chunk what has been held back long enough.
-    pub fn release(&mut self, now: Nanos, hold_back: Nanos) {
+    /// Move to the chunk, or to the listener, what has been held back long enough.
+    pub fn release(&mut self, now: Nanos, hold_back: Nanos, mut mix: Option<&mut Mix>) {
         let wait = if self.guards.stands(Guard::HeldBack) { hold_back } else { 0 };
         while self.held.front().is_some_and(|h| h.kept.arrival + wait <= now) {
-            self.keep_first(now);
+            self.keep_first(now, mix.as_deref_mut());
         }
     }
 
-    fn keep_first(&mut self, now: Nanos) {
+    fn keep_first(&mut self, now: Nanos, mix: Option<&mut Mix>) {
         let Some(held) = self.held.pop_front() else { return };
         if self.journal.is_some() {
             self.write(&held, now);
+        } else if let (Some(mix), Some((_, ear))) = (mix, self.to) {
+            mix.place(ear, &held.kept, held.codec, self.first_payload(held.length), now);
         }
         self.payloads.drain(..held.length);
         let tally = &mut self.chunk.tally;
         tally.packets[usize::from(held.kept.channel & 1)] += 1;
         tally.first = if tally.first == 0 { held.kept.arrival } else { tally.first.min(held.kept.arrival) };
         tally.last = tally.last.max(held.kept.arrival);
+    }
+
+    /// The payload of the first packet held: two parts, because it lies in a ring.
+    fn first_payload(&self, length: usize) -> (&[u8], &[u8]) {
+        let (front, back) = self.payloads.as_slices();
+        let from_front = front.len().min(length);
+        (&front[..from_front], &back[..length - from_front])
     }
 
     fn write(&mut self, held: &Held, now: Nanos) {
@@ -155,7 +171,7 @@ impl Tap {
     /// The call ends as it was: all that was held back belongs to it.
     pub fn keep_held(&mut self, now: Nanos) {
         while !self.held.is_empty() {
-            self.keep_first(now);
+            self.keep_first(now, None);
         }
     }
 
@@ -167,12 +183,14 @@ impl Tap {
             Pause::Hold => self.guards.stands(Guard::HoldDrops),
             Pause::Lease => self.guards.stands(Guard::LeaseDrops),
             Pause::Unbridged => false,
+            Pause::Asked => self.guards.stands(Guard::PauseDrops),
         };
         let from = if drops { self.drop_held().unwrap_or(now) } else { now };
         let pauses = match why {
             Pause::Hold => self.guards.stands(Guard::HoldPauses),
             Pause::Lease => self.guards.stands(Guard::LeasePauses),
             Pause::Unbridged => self.guards.stands(Guard::BridgedOnly),
+            Pause::Asked => self.guards.stands(Guard::PausePauses),
         };
         if pauses {
             self.paused[why as usize] = Some(from);

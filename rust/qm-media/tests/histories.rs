@@ -1,7 +1,7 @@
 //! Random call histories against the invariants, with an oracle that shares nothing with the engine but its words.
 //!
 //! The oracle writes down what it did to the call and when, opens every journal afterwards and asks of each kept packet:
-//! was this allowed? With the feature `mutants` the same histories are run against engines that lack one guard, and each
+//! was this allowed? It listens to what every listener was sent and asks the same of each packet it recognises. With the feature `mutants` the same histories are run against engines that lack one guard, and each
 //! such engine must be caught.
 
 #[path = "oracle/mod.rs"]
@@ -11,7 +11,7 @@ use oracle::history::{History, Verdict};
 use qm_media::sim::Sim;
 use std::thread;
 
-const HISTORIES: u64 = 20_000;
+const HISTORIES: u64 = 50_000;
 
 fn in_parts<T: Send>(work: impl Fn(u64, u64) -> T + Sync) -> Vec<T> {
     let parts = thread::available_parallelism().map_or(1, |n| n.get() as u64);
@@ -35,16 +35,18 @@ fn run(seed: u64, sim: Sim) -> Verdict {
 #[test]
 fn nothing_is_kept_that_may_not_be() {
     let part = |part: u64, parts: u64| {
-        let mut kept = 0;
+        let (mut kept, mut heard) = (0, 0);
         for seed in (part..HISTORIES).step_by(parts as usize) {
             let verdict = run(seed, Sim::new(seed));
             assert_eq!(verdict.faults, Vec::<String>::new(), "history {seed}");
-            kept += verdict.kept;
+            (kept, heard) = (kept + verdict.kept, heard + verdict.heard);
         }
-        kept
+        (kept, heard)
     };
-    let kept: u64 = in_parts(part).into_iter().sum();
+    let (kept, heard): (Vec<u64>, Vec<u64>) = in_parts(part).into_iter().unzip();
+    let (kept, heard) = (kept.into_iter().sum::<u64>(), heard.into_iter().sum::<u64>());
     assert!(kept > 10 * HISTORIES, "the histories do record something: {kept}");
+    assert!(heard > HISTORIES, "and somebody does listen: {heard}");
 }
 
 #[cfg(feature = "mutants")]
@@ -57,5 +59,7 @@ fn each_guard_removed_is_noticed() {
         mine.filter(|guard| !caught(*guard)).collect::<Vec<_>>()
     };
     assert_eq!(in_parts(part).concat(), [], "nobody would miss these guards");
-    assert!(run(1, Sim::new(1)).kept > 0, "with every guard, calls are recorded");
+    let whole: Vec<_> = (0..100).map(|seed| run(seed, Sim::new(seed))).collect();
+    assert!(whole.iter().all(|verdict| verdict.faults.is_empty()), "with every guard, nothing is wrong");
+    assert!(whole.iter().any(|v| v.kept > 0) && whole.iter().any(|v| v.heard > 0), "and calls are used");
 }

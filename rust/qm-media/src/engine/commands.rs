@@ -2,16 +2,18 @@
 
 use super::call::Call;
 use super::taps::{self, Held};
-use super::{Cx, Engine, Settings, playing, timers};
+use super::{Cx, Engine, Settings, packets, playing, private, timers};
 use crate::gate::Line;
 use crate::guard::Guard;
 use crate::leg::{Leg, Remote, map_payload_types};
 use crate::prompt::Prompt;
 use crate::protocol::{
-    CloseTap, Command, Configure, Event, LegName, LoadPrompt, MS, Nanos, OpenCall, OpenLeg, SetRemote,
+    CloseTap, Command, Configure, Event, LegName, LoadPrompt, MS, Nanos, OpenCall, OpenLeg, OpenTap,
+    SetRemote, WatchKeys,
 };
 use crate::shell::{BindFailure, Shell};
 use crate::tap::Pause;
+use crate::watch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -27,12 +29,43 @@ pub(super) fn run(engine: &mut Engine, command: Command, now: Nanos, shell: &mut
             let rules = Line { prompts: c.prompts, already_informed: c.already_informed };
             engine.world.lines.insert(c.line, rules);
         }
-        Command::OpenCall(c) => open_call(engine, c),
+        Command::OpenCall(c) => open_call(engine, c, now),
         Command::CloseCall(c) => close_call(engine, &c.call, now, shell),
         Command::Lease(_) => timers::leased(engine, now, shell),
         Command::Stats(_) => stats(engine, now, shell),
         Command::Shutdown(_) => close_taps(engine, "shutdown", Held::Keep, now, shell),
+        Command::OpenTap(c) => open_tap(engine, c, now, shell),
+        Command::CloseLeg(c) => {
+            let name = c.call.clone();
+            on_call(engine, Command::CloseLeg(c), now, shell);
+            listener_left(engine, &name, now, shell);
+        }
         of_a_call => on_call(engine, of_a_call, now, shell),
+    }
+}
+
+fn open_tap(engine: &mut Engine, c: OpenTap, now: Nanos, shell: &mut dyn Shell) {
+    let listener = engine.listener(c.to.as_ref());
+    let name = c.call.clone();
+    let Some((call, world)) = engine.find(&name) else {
+        return Cx { world: &mut engine.world, shell, now }.failed("open_tap", &name, None, "unknown-call");
+    };
+    taps::open(call, c, listener, &mut Cx { world, shell, now });
+    if let Some(listener) = listener.filter(|slot| engine.world.mixes.contains_key(slot))
+        && let Some(call) = engine.calls[listener].as_mut()
+    {
+        call.listener = true;
+    }
+}
+
+/// A listener's leg is closed: what was to be heard there is no longer.
+fn listener_left(engine: &mut Engine, name: &str, now: Nanos, shell: &mut dyn Shell) {
+    if let Some((call, _)) = engine.find(name)
+        && call.listener
+        && call.legs[0].is_none()
+    {
+        let slot = call.slot;
+        taps::listener_gone(engine, slot, now, shell);
     }
 }
 
@@ -56,13 +89,21 @@ fn on_call(engine: &mut Engine, command: Command, now: Nanos, shell: &mut dyn Sh
             playing::fail(call, c.leg, "stopped", &mut cx);
             playing::pace(call, c.leg, &mut cx);
         }
-        Command::OpenTap(c) => taps::open(call, c, &mut cx),
         Command::CloseTap(c) => close_tap(call, &c, &mut cx),
         Command::Cut(c) => cut(call, &c.tap, c.from_ns, c.to_ns, &mut cx),
         Command::Hold(c) => {
             call.held = c.on;
-            taps::set_pause(call, Pause::Hold, c.on, &mut cx);
+            taps::set_pause(call, Pause::Hold, c.on, "hold", &mut cx);
         }
+        Command::Pause(c) => {
+            call.paused = c.on;
+            taps::set_pause(call, Pause::Asked, c.on, &c.reason, &mut cx);
+        }
+        Command::Forbid(c) => private::forbid(call, &c, &mut cx),
+        Command::MakePrivate(c) => {
+            private::make_private(call, c.drop_before_ms.saturating_mul(MS), cx.now, &mut cx);
+        }
+        Command::WatchKeys(c) => watch_keys(call, c, &mut cx),
         Command::VoidProofs(c) => {
             call.void(c.leg, &c.reason, &mut cx);
             LegName::BOTH.into_iter().for_each(|leg| playing::pace(call, leg, &mut cx));
@@ -110,7 +151,7 @@ fn load_prompt(engine: &mut Engine, c: LoadPrompt, shell: &mut dyn Shell) {
     }
 }
 
-fn open_call(engine: &mut Engine, c: OpenCall) {
+fn open_call(engine: &mut Engine, c: OpenCall, now: Nanos) {
     if engine.names.contains_key(&c.call) {
         return;
     }
@@ -119,7 +160,7 @@ fn open_call(engine: &mut Engine, c: OpenCall) {
         engine.calls.len() - 1
     });
     engine.names.insert(c.call.clone(), slot);
-    engine.calls[slot] = Some(Call::new(c.call, slot, c.line));
+    engine.calls[slot] = Some(Call::new(c, slot, now));
 }
 
 fn close_call(engine: &mut Engine, name: &str, now: Nanos, shell: &mut dyn Shell) {
@@ -130,6 +171,9 @@ fn close_call(engine: &mut Engine, name: &str, now: Nanos, shell: &mut dyn Shell
     taps::close_all(&mut call, "call-closed", Held::Keep, &mut cx);
     LegName::BOTH.into_iter().for_each(|leg| call.close_leg(leg, &mut cx));
     taps::call_over(name, &mut cx);
+    if call.listener {
+        taps::listener_gone(engine, call.slot, now, shell);
+    }
     engine.free.push(call.slot);
 }
 
@@ -137,16 +181,24 @@ fn open_leg(call: &mut Call, c: OpenLeg, cx: &mut Cx<'_>) {
     if call.leg(c.leg).is_some() {
         return leg_opened(call, c.leg, cx);
     }
+    if call.listener && (c.leg != LegName::Caller || c.outside) && cx.stands(Guard::ListenerAlone) {
+        return cx.failed("open_leg", &c.call, Some(c.leg), "listener");
+    }
     let address = c.address.unwrap_or(cx.world.settings.address);
     let Some(port) = bind(call, c.leg, address, cx) else {
         return cx.failed("open_leg", &c.call, Some(c.leg), "no-port");
     };
+    if c.outside {
+        call.joined(c.leg, cx);
+    }
     if c.outside && cx.stands(Guard::NewPartyCloses) {
         // Somebody joins who has been told nothing.
         taps::close_all(call, "new-party", Held::Drop, cx);
     }
     let random = [cx.world.secrets.word(), cx.world.secrets.word(), cx.world.secrets.word()];
-    call.legs[c.leg.index()] = Some(Leg::new(c.outside, c.channel, address, port, random));
+    let mut leg = Leg::new(c.outside, c.channel, address, port, random);
+    leg.counted = private::is_counted(call, cx);
+    call.legs[c.leg.index()] = Some(leg);
     leg_opened(call, c.leg, cx);
 }
 
@@ -189,14 +241,35 @@ fn set_remote(call: &mut Call, c: SetRemote, cx: &mut Cx<'_>) {
 }
 
 fn bridge(call: &mut Call, on: bool, cx: &mut Cx<'_>) {
+    if call.listener && on && cx.stands(Guard::ListenerAlone) {
+        let id = call.id.clone();
+        return cx.failed("bridge", &id, None, "listener");
+    }
     call.bridged = on;
-    taps::set_pause(call, Pause::Unbridged, !on, cx);
+    taps::set_pause(call, Pause::Unbridged, !on, "", cx);
     for name in LegName::BOTH {
         if let Some(leg) = call.leg(name) {
             leg.relaying = false;
         }
         playing::pace(call, name, cx);
     }
+}
+
+/// Of a private call no key means anything.
+fn watch_keys(call: &mut Call, c: WatchKeys, cx: &mut Cx<'_>) {
+    if !watch::are_codes(&c.codes) {
+        return cx.failed("watch_keys", &c.call, Some(c.leg), "bad-code");
+    }
+    let private = call.is_private();
+    let Some(leg) = call.leg(c.leg) else {
+        return cx.failed("watch_keys", &c.call, Some(c.leg), "unknown-leg");
+    };
+    if private {
+        return;
+    }
+    let (gap, drop_before) = (c.gap_ms.saturating_mul(MS), c.drop_before_ms.saturating_mul(MS));
+    let late = leg.watch.get_or_insert_default().replace(c.codes, gap, drop_before);
+    packets::send_late(call, c.leg, late, cx);
 }
 
 fn close_tap(call: &mut Call, c: &CloseTap, cx: &mut Cx<'_>) {
@@ -208,7 +281,7 @@ fn close_tap(call: &mut Call, c: &CloseTap, cx: &mut Cx<'_>) {
 
 fn cut(call: &mut Call, tap: &str, from: Nanos, to: Nanos, cx: &mut Cx<'_>) {
     let now = cx.now;
-    let Some(found) = call.taps.iter_mut().find(|t| t.id == tap) else {
+    let Some(found) = call.taps_mut().iter_mut().find(|t| t.id == tap) else {
         let id = call.id.clone();
         return cx.failed("cut", &id, None, "unknown-tap");
     };
@@ -228,7 +301,7 @@ fn stats(engine: &Engine, now: Nanos, shell: &mut dyn Shell) {
     let mut counters = BTreeMap::from([
         ("calls", engine.names.len() as u64),
         ("legs", calls.clone().map(|call| call.legs.iter().flatten().count() as u64).sum()),
-        ("taps_open", calls.map(|call| call.taps.len() as u64).sum()),
+        ("taps_open", calls.map(|call| call.taps().len() as u64).sum()),
         ("ports_free", engine.world.ports.len() as u64),
         ("journals_open", engine.world.owners.len() as u64),
         ("packets_in", c.packets_in),
@@ -242,6 +315,9 @@ fn stats(engine: &Engine, now: Nanos, shell: &mut dyn Shell) {
         ("taps_refused", c.taps_refused),
         ("taps_failed", c.taps_failed),
         ("listened", c.listened),
+        ("receipts", engine.world.receipts.len() as u64),
+        ("listeners", engine.world.mixes.len() as u64),
+        ("listener_dropped", c.listener_dropped),
         ("lease_losses", c.lease_losses),
     ]);
     counters.extend(shell.counters(now));

@@ -4,6 +4,7 @@
 //! * `commands`    one function for each word of [`crate::protocol::Command`]
 //! * `packets`     the path of one datagram
 //! * `playing`     what the engine sends of its own: prompts and tones, at each leg's pace
+//! * `private`     what ends every use of a call, or some
 //! * `taps`        opening, pausing, closing; the journals that are still being written
 //! * `timers`      pace, hold-back, chunks, lease, silence
 
@@ -11,14 +12,17 @@ mod call;
 mod commands;
 mod packets;
 mod playing;
+mod private;
 mod taps;
 mod timers;
 
 use crate::gate::Line;
 use crate::guard::Guards;
 use crate::journal::{JournalId, Note};
+use crate::mix::Mix;
 use crate::prompt::Prompt;
-use crate::protocol::{Command, Event, LegName, MS, Nanos};
+use crate::protocol::{Command, Event, LegName, Listener, MS, Nanos};
+use crate::receipt::Receipts;
 use crate::secrets::Secrets;
 use crate::shell::{Shell, SocketId};
 use call::Call;
@@ -70,6 +74,7 @@ struct Counters {
     taps_refused: u64,
     taps_failed: u64,
     listened: u64,
+    listener_dropped: u64,
     lease_losses: u64,
 }
 
@@ -90,6 +95,10 @@ struct World {
     next_journal: u64,
     /// Last chunks the writer had no room for.
     closing: Vec<(JournalId, Vec<u8>)>,
+    /// What listeners hear, by the slot of their call.
+    mixes: HashMap<usize, Mix>,
+    next_ear: u64,
+    receipts: Receipts,
     /// Calls that are over but whose journals are not: how many.
     finishing: HashMap<String, usize>,
     pace: BinaryHeap<Due>,
@@ -136,6 +145,9 @@ impl Engine {
             owners: HashMap::new(),
             next_journal: 1,
             closing: Vec::new(),
+            mixes: HashMap::new(),
+            next_ear: 0,
+            receipts: Receipts::default(),
             finishing: HashMap::new(),
             pace: BinaryHeap::new(),
             next_ticket: 0,
@@ -224,6 +236,13 @@ impl Engine {
     fn find(&mut self, call: &str) -> Option<(&mut Call, &mut World)> {
         let slot = *self.names.get(call)?;
         Some((self.calls.get_mut(slot)?.as_mut()?, &mut self.world))
+    }
+
+    /// The slot of the call a listening tap is to be heard in, if that can be.
+    fn listener(&self, to: Option<&Listener>) -> Option<usize> {
+        let to = to.filter(|to| to.leg == LegName::Caller)?;
+        let slot = *self.names.get(&to.call)?;
+        self.calls.get(slot)?.as_ref()?.may_listen().then_some(slot)
     }
 
     fn each_call(&mut self, now: Nanos, shell: &mut dyn Shell, mut act: impl FnMut(&mut Call, &mut Cx<'_>)) {

@@ -1,14 +1,16 @@
 //! The path of one datagram: whose is it, what is it, on to the other leg, and past the taps.
 
 use super::call::Call;
-use super::{Cx, playing};
+use super::{Cx, playing, private};
 use crate::codec::Codec;
+use crate::dtmf::{self, Stroke};
 use crate::guard::Guard;
 use crate::journal::record::Kept;
 use crate::leg::{Door, Leg};
 use crate::protocol::{Event, LegName, Nanos};
 use crate::rtp::{self, Packet};
 use crate::shell::{SendFailure, SocketId};
+use crate::watch::{Complete, Fate, Held};
 use std::net::SocketAddr;
 
 pub(super) fn rtp(
@@ -19,18 +21,19 @@ pub(super) fn rtp(
     arrival: Nanos,
     cx: &mut Cx<'_>,
 ) {
-    cx.world.counters.packets_in += 1;
     let Some(leg) = call.leg(name) else { return };
+    let counted = u64::from(leg.counted);
+    cx.world.counters.packets_in += counted;
     let known = rtp::parse(data).and_then(|p| Some((leg.remote.as_ref()?.codec(p.payload_type)?, p)));
     let Some((codec, packet)) = known else {
-        leg.strangers += 1;
-        cx.world.counters.invalid += 1;
+        leg.strangers += counted;
+        cx.world.counters.invalid += counted;
         return;
     };
     match leg.admit(source, cx.world.guards) {
         Door::Stranger => {
-            leg.strangers += 1;
-            cx.world.counters.strangers += 1;
+            leg.strangers += counted;
+            cx.world.counters.strangers += counted;
             return;
         }
         Door::Locked => playing::source_locked(call, name, source, cx),
@@ -50,22 +53,100 @@ fn accepted(
     cx: &mut Cx<'_>,
 ) {
     let Some(leg) = call.leg(name) else { return };
-    leg.received += 1;
-    leg.sequence.saw(packet.ssrc, packet.sequence);
+    if leg.counted {
+        leg.received += 1;
+        leg.sequence.saw(packet.ssrc, packet.sequence);
+    }
     (leg.heard_at, leg.timeout_said) = (cx.now, false);
     if !leg.receives() {
         return;
     }
     let payload = data.get(packet.payload.clone()).unwrap_or_default();
-    if codec == Codec::TelephoneEvent
-        && let Some(key) = leg.keys.read(packet.ssrc, packet.timestamp, payload)
-    {
+    let stroke = match codec {
+        Codec::TelephoneEvent => dtmf::read(packet.ssrc, packet.timestamp, payload),
+        _ => None,
+    };
+    if call.listener && stroke.is_none() {
+        // Nobody hears a listener.
+        cx.world.counters.listener_dropped += 1;
+    }
+    offer(call, name, codec, packet, payload, arrival);
+    match stroke {
+        Some(stroke) => pressed(call, name, packet, stroke, data, arrival, cx),
+        None if call.bridged => relay(call, name, codec, packet, data, cx),
+        None => {}
+    }
+}
+
+/// A packet of a key press: part of a code, or one to report and pass on.
+fn pressed(
+    call: &mut Call,
+    name: LegName,
+    packet: &Packet,
+    stroke: Stroke,
+    data: &mut [u8],
+    arrival: Nanos,
+    cx: &mut Cx<'_>,
+) {
+    let connected = call.bridged;
+    let watch = call.leg(name).and_then(|leg| leg.watch.as_mut());
+    let (late, mut fate) = watch
+        .map_or((Vec::new(), Fate::PassOn), |watch| watch.see(stroke, data, (arrival, cx.now), connected));
+    send_late(call, name, late, cx);
+    if let Fate::Complete(complete) = &fate {
+        matched(call, name, complete, cx);
+    }
+    if !cx.stands(Guard::CodeSwallowed) {
+        fate = Fate::PassOn;
+    }
+    if fate == Fate::PassOn {
+        pass_on(call, name, packet, stroke, (data, arrival, connected), cx);
+    }
+}
+
+/// Report a key when it is released, and pass its packet on. Of a private call nothing is reported.
+fn pass_on(
+    call: &mut Call,
+    name: LegName,
+    packet: &Packet,
+    stroke: Stroke,
+    (data, arrival, connected): (&mut [u8], Nanos, bool),
+    cx: &mut Cx<'_>,
+) {
+    let private = call.is_private();
+    let Some(leg) = call.leg(name) else { return };
+    if let Some(key) = leg.keys.ended(stroke).filter(|_| !private) {
         let (call, digit, at_ns) = (call.id.clone(), key.to_string(), arrival);
         cx.event(Event::Digit { call, leg: name, digit, at_ns });
     }
-    offer(call, name, codec, packet, payload, arrival);
-    if call.bridged {
-        relay(call, name, packet, data, cx);
+    if connected && call.bridged {
+        relay(call, name, Codec::TelephoneEvent, packet, data, cx);
+    }
+}
+
+/// What was held back was no code: send it on, as it came.
+pub(super) fn send_late(call: &mut Call, name: LegName, late: Vec<Held>, cx: &mut Cx<'_>) {
+    for mut held in late {
+        let Some(packet) = rtp::parse(&held.data) else { continue };
+        let (stroke, rest) = (held.stroke, (held.data.as_mut_slice(), held.arrival, held.connected));
+        pass_on(call, name, &packet, stroke, rest, cx);
+    }
+}
+
+/// A leg's keys may have waited for the rest of a code long enough.
+pub(super) fn keys_over(call: &mut Call, name: LegName, cx: &mut Cx<'_>) {
+    let Some(watch) = call.leg(name).and_then(|leg| leg.watch.as_mut()) else { return };
+    let late = watch.expired(cx.now);
+    send_late(call, name, late, cx);
+}
+
+fn matched(call: &mut Call, leg: LegName, complete: &Complete, cx: &mut Cx<'_>) {
+    let Complete { word, first, at } = complete.clone();
+    let drop_before = call.leg(leg).and_then(|leg| leg.watch.as_ref()).map_or(0, |watch| watch.drop_before);
+    let private = word == private::WORD && cx.stands(Guard::CodeMakesPrivate);
+    cx.event(Event::CodeMatched { call: call.id.clone(), leg, word, first_ns: first, at_ns: at });
+    if private {
+        private::make_private(call, drop_before, first, cx);
     }
 }
 
@@ -80,14 +161,14 @@ fn offer(call: &mut Call, name: LegName, codec: Codec, packet: &Packet, payload:
         ssrc: packet.ssrc,
         arrival,
     };
-    for tap in &mut call.taps {
+    for tap in call.taps_mut() {
         tap.offer(kept, codec, payload);
     }
 }
 
 /// Pass the packet to the other leg: its payload type there, its own SSRC, sequence and timestamp. A prompt that plays
-/// to that leg comes first.
-fn relay(call: &mut Call, from: LegName, packet: &Packet, data: &mut [u8], cx: &mut Cx<'_>) {
+/// to that leg comes first; an overlay is mixed in, which the taps have not seen.
+fn relay(call: &mut Call, from: LegName, codec: Codec, packet: &Packet, data: &mut [u8], cx: &mut Cx<'_>) {
     let socket = call.socket(from.other());
     let (Some(leg), Some(other)) = call.pair(from) else { return };
     let Some(destination) = hearer(other) else { return };
@@ -96,10 +177,16 @@ fn relay(call: &mut Call, from: LegName, packet: &Packet, data: &mut [u8], cx: &
         return;
     };
     rtp::readdress(data, payload_type, !other.relaying);
+    let is_audio = codec.is_audio();
+    let audio = data.get_mut(packet.payload.clone()).filter(|_| is_audio);
+    let overlaid = audio.and_then(|audio| other.overlay_on(payload_type, audio));
     match cx.shell.send(socket, destination, data) {
         Ok(()) => {
-            other.relay_sent();
-            cx.world.counters.packets_out += 1;
+            other.relay_sent(is_audio, cx.now);
+            cx.world.counters.packets_out += u64::from(other.counted);
+            if let Some(last) = overlaid {
+                playing::overlay_sent(call, from.other(), packet.payload.len(), last, cx);
+            }
         }
         Err(SendFailure::Busy | SendFailure::Refused) => cx.world.counters.send_failures += 1,
     }
@@ -114,11 +201,11 @@ pub(super) fn rtcp(call: &mut Call, name: LegName, source: SocketAddr, data: &[u
     let (bridged, socket) = (call.bridged, SocketId::new(call.slot, name.other(), true));
     let (Some(leg), other) = call.pair(name) else { return };
     if !rtp::is_rtcp(data) {
-        leg.strangers += 1;
-        cx.world.counters.invalid += 1;
+        leg.strangers += u64::from(leg.counted);
+        cx.world.counters.invalid += u64::from(leg.counted);
     } else if !leg.admit_rtcp(source) && cx.world.guards.stands(Guard::SourceLock) {
-        leg.strangers += 1;
-        cx.world.counters.strangers += 1;
+        leg.strangers += u64::from(leg.counted);
+        cx.world.counters.strangers += u64::from(leg.counted);
     } else if bridged
         && let Some(destination) = other.and_then(|leg| leg.rtcp_destination())
         && cx.shell.send(socket, destination, data).is_err()

@@ -1,13 +1,17 @@
 //! Taps of a call and the journals behind them: open, pause, flush, close; and what the writer reports.
 
-use super::call::Call;
+use super::call::{Call, Ears};
 use super::{Cx, Engine};
 use crate::gate::{self, Facts};
 use crate::guard::Guard;
 use crate::journal::{JournalId, Note, Opening, Tally, record};
-use crate::protocol::{Event, MS, Nanos, OpenTap, Use};
+use crate::mix::{Ear, Mix};
+use crate::prompt::Proof;
+use crate::protocol::{Event, LegName, MS, Nanos, OpenTap, Use};
+use crate::receipt::{self, Shown};
 use crate::shell::Shell;
 use crate::tap::{Pause, Tap};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Whether what is held back still belongs to the call when a tap closes.
@@ -35,13 +39,14 @@ fn is_plain(id: &str) -> bool {
     (1..=100).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-pub(super) fn open(call: &mut Call, wanted: OpenTap, cx: &mut Cx<'_>) {
-    if call.taps.iter().any(|tap| tap.id == wanted.tap) {
+/// `listener`: the slot of the call that will hear a listening tap, if there is one.
+pub(super) fn open(call: &mut Call, wanted: OpenTap, listener: Option<usize>, cx: &mut Cx<'_>) {
+    if call.taps().iter().any(|tap| tap.id == wanted.tap) {
         return;
     }
-    match may_open(call, &wanted, cx) {
+    match may_open(call, &wanted, listener.is_some(), cx) {
         Err(reason) => refuse(&wanted.call, &wanted.tap, reason, cx),
-        Ok(kept_from) => begin(call, wanted, kept_from, cx),
+        Ok(kept_from) => begin(call, wanted, listener, kept_from, cx),
     }
 }
 
@@ -51,28 +56,72 @@ fn refuse(call: &str, tap: &str, reason: &str, cx: &mut Cx<'_>) {
 }
 
 /// Ask the gate. `Ok`: from when on packets are kept: after the prompt has been played out, and never before now.
-fn may_open(call: &Call, wanted: &OpenTap, cx: &Cx<'_>) -> Result<Nanos, &'static str> {
+fn may_open(call: &mut Call, wanted: &OpenTap, listener: bool, cx: &Cx<'_>) -> Result<Nanos, &'static str> {
     if !is_plain(&wanted.tap) {
         return Err("bad-id");
     }
     if call.taps_seen.contains(&wanted.tap) {
         return Err("closed");
     }
-    let facts = Facts {
-        outside: &call.outside_legs(),
-        proofs: &call.proofs,
-        line: cx.world.lines.get(&call.line),
-        held: call.held,
-        leased: cx.world.leased,
-        guards: cx.world.guards,
-    };
-    let ended = gate::check(&facts, wanted)?;
+    let outside = call.outside_legs();
+    gate::possible(&facts(call, &outside, wanted, listener, cx), wanted)?;
+    redeem(call, wanted, cx)?;
+    let ended = gate::check(&facts(call, &outside, wanted, listener, cx), wanted)?;
     let playout = if cx.stands(Guard::AfterPlayout) { cx.world.settings.playout } else { 0 };
     let opened = if cx.stands(Guard::AfterOpening) { cx.now } else { 0 };
     Ok(opened.max(ended + playout))
 }
 
-fn begin(call: &mut Call, wanted: OpenTap, kept_from: Nanos, cx: &mut Cx<'_>) {
+fn facts<'a>(
+    call: &'a Call,
+    outside: &'a [LegName],
+    wanted: &OpenTap,
+    listener: bool,
+    cx: &'a Cx<'_>,
+) -> Facts<'a> {
+    Facts {
+        outside,
+        proofs: &call.proofs,
+        line: cx.world.lines.get(&call.line),
+        private: call.is_private(),
+        forbidden: call.is_forbidden(wanted.what),
+        held: call.held,
+        paused: call.paused,
+        leased: cx.world.leased,
+        listener,
+        guards: cx.world.guards,
+    }
+}
+
+/// A receipt that stands here becomes a proof of this call: what its customer has been told elsewhere. From then on it
+/// can be voided like any.
+fn redeem(call: &mut Call, wanted: &OpenTap, cx: &Cx<'_>) -> Result<(), &'static str> {
+    let Some(leg) = call.customer else { return Ok(()) };
+    for id in &wanted.proofs {
+        let Some(token) = id.strip_prefix(receipt::PREFIX) else { continue };
+        if call.proofs.iter().any(|proof| proof.id == *id) {
+            continue;
+        }
+        let shown = Shown { line: &call.line, subject: call.subject.as_deref(), opened: call.opened };
+        let found = cx.world.receipts.find(token, &shown, cx.world.guards)?;
+        let proof = Proof {
+            id: id.clone(),
+            leg,
+            overlay: false,
+            for_tap: None,
+            receipt: None,
+            prompt: Arc::clone(&found.prompt),
+            sent_to: found.sent_to,
+            ended: found.ended,
+            void: call.receipts_void,
+        };
+        call.proofs.push(proof);
+    }
+    Ok(())
+}
+
+fn begin(call: &mut Call, wanted: OpenTap, listener: Option<usize>, kept_from: Nanos, cx: &mut Cx<'_>) {
+    let Ears::Open(taps) = &mut call.ears else { return };
     let journal = match wanted.what {
         Use::Listen => None,
         Use::Record => match begin_journal(&wanted, kept_from, cx) {
@@ -90,7 +139,18 @@ fn begin(call: &mut Call, wanted: OpenTap, kept_from: Nanos, cx: &mut Cx<'_>) {
     if !call.bridged {
         tap.begin_unbridged(cx.now);
     }
-    call.taps.push(tap);
+    if wanted.what == Use::Listen {
+        tap.to = listener.map(|slot| (slot, begin_listening(slot, cx)));
+    }
+    taps.push(tap);
+}
+
+fn begin_listening(slot: usize, cx: &mut Cx<'_>) -> Ear {
+    let (hold_back, now) = (cx.world.settings.hold_back, cx.now);
+    cx.world.next_ear += 1;
+    let ear = Ear(cx.world.next_ear);
+    cx.world.mixes.entry(slot).or_insert_with(|| Mix::new(hold_back, now)).open(ear);
+    ear
 }
 
 fn begin_journal(wanted: &OpenTap, kept_from: Nanos, cx: &mut Cx<'_>) -> Option<JournalId> {
@@ -128,8 +188,9 @@ fn begin_journal(wanted: &OpenTap, kept_from: Nanos, cx: &mut Cx<'_>) -> Option<
 pub(super) fn flush(call: &mut Call, now_or_never: bool, cx: &mut Cx<'_>) {
     let (hold_back, chunk) = (cx.world.settings.hold_back, cx.world.settings.chunk);
     let mut lost = Vec::new();
-    for tap in &mut call.taps {
-        tap.release(cx.now, hold_back);
+    for tap in call.taps_mut() {
+        let mix = tap.to.and_then(|(slot, _)| cx.world.mixes.get_mut(&slot));
+        tap.release(cx.now, hold_back, mix);
         let Some(journal) = tap.journal else {
             tap.chunk_taken();
             continue;
@@ -150,40 +211,81 @@ pub(super) fn flush(call: &mut Call, now_or_never: bool, cx: &mut Cx<'_>) {
     lost.into_iter().for_each(|journal| failed(call, journal, "overrun", cx));
 }
 
-/// Pause or resume every tap of a call; those that changed say so if the reason is one Python should know.
-pub(super) fn set_pause(call: &mut Call, why: Pause, on: bool, cx: &mut Cx<'_>) {
+/// Pause or resume every tap of a call; those that changed say so, but not of the legs' connection, which is Python's
+/// own doing.
+pub(super) fn set_pause(call: &mut Call, why: Pause, on: bool, reason: &str, cx: &mut Cx<'_>) {
     flush(call, false, cx);
-    let now = cx.now;
-    for tap in &mut call.taps {
+    let (now, id) = (cx.now, call.id.clone());
+    for tap in call.taps_mut() {
         let changed = if on { tap.pause(why, now) } else { tap.resume(why, now) };
-        let reason = match why {
-            Pause::Hold => "hold",
-            Pause::Lease => "lease",
-            Pause::Unbridged => continue,
-        };
-        if changed {
-            let (call, tap, reason) = (call.id.clone(), tap.id.clone(), reason.into());
+        if on && why != Pause::Unbridged {
+            hush(tap, cx);
+        }
+        if changed && why != Pause::Unbridged {
+            let (call, tap, reason) = (id.clone(), tap.id.clone(), reason.into());
             cx.shell.event(Event::TapPaused { call, tap, on, reason, at_ns: now });
         }
     }
 }
 
 pub(super) fn close(call: &mut Call, tap: &str, reason: &str, held: Held, cx: &mut Cx<'_>) -> bool {
-    flush(call, false, cx);
-    let Some(at) = call.taps.iter().position(|t| t.id == tap) else { return false };
-    let tap = call.taps.remove(at);
-    finish(&call.id, tap, reason, held, cx);
-    true
+    close_those(call, |t| t.id == tap, reason, held, cx)
 }
 
 pub(super) fn close_all(call: &mut Call, reason: &str, held: Held, cx: &mut Cx<'_>) {
+    close_those(call, |_| true, reason, held, cx);
+}
+
+/// Close the taps that are meant; whether there were any.
+pub(super) fn close_those(
+    call: &mut Call,
+    which: impl Fn(&Tap) -> bool,
+    reason: &str,
+    held: Held,
+    cx: &mut Cx<'_>,
+) -> bool {
     flush(call, false, cx);
-    for tap in std::mem::take(&mut call.taps) {
-        finish(&call.id, tap, reason, held, cx);
+    let closing = call.take_taps(which);
+    let any = !closing.is_empty();
+    closing.into_iter().for_each(|tap| finish(&call.id, tap, reason, held, cx));
+    any
+}
+
+/// Take back what this tap has handed to a listener who has not heard it yet.
+fn hush(tap: &Tap, cx: &mut Cx<'_>) {
+    if let Some((slot, ear)) = tap.to.filter(|_| cx.stands(Guard::HeardDrops))
+        && let Some(mix) = cx.world.mixes.get_mut(&slot)
+    {
+        mix.hush(ear);
     }
 }
 
+/// A tap is heard no more, and neither is what it has handed over.
+fn end_listening(tap: &Tap, cx: &mut Cx<'_>) {
+    let Some((slot, ear)) = tap.to.filter(|_| cx.stands(Guard::HeardDrops)) else { return };
+    if let Some(mix) = cx.world.mixes.get_mut(&slot) {
+        mix.close(ear);
+        if mix.is_empty() {
+            cx.world.mixes.remove(&slot);
+        }
+    }
+}
+
+/// The listener of that slot has gone: the taps he heard close, and nobody who comes after him hears a thing.
+pub(super) fn listener_gone(engine: &mut Engine, slot: usize, now: Nanos, shell: &mut dyn Shell) {
+    if !engine.world.guards.stands(Guard::ListenerGoneCloses) {
+        return;
+    }
+    let his = |tap: &Tap| tap.to.is_some_and(|(to, _)| to == slot);
+    engine.each_call(now, shell, |call, cx| {
+        close_those(call, his, "listener-gone", Held::Drop, cx);
+    });
+    engine.world.mixes.remove(&slot);
+}
+
 fn finish(call: &str, mut tap: Tap, reason: &str, held: Held, cx: &mut Cx<'_>) {
+    end_listening(&tap, cx);
+    let held = if tap.what == Use::Listen { Held::Drop } else { held };
     if held == Held::Drop && cx.stands(Guard::CloseDrops) {
         tap.drop_held();
     } else {
@@ -260,7 +362,7 @@ fn opened(engine: &mut Engine, journal: JournalId, shell: &mut dyn Shell) {
 fn not_begun(engine: &mut Engine, journal: JournalId, now: Nanos, shell: &mut dyn Shell) {
     let Some(owner) = engine.world.owners.remove(&journal) else { return };
     if let Some((call, _)) = engine.find(&owner.call) {
-        call.taps.retain(|tap| tap.journal != Some(journal));
+        drop(call.take_taps(|tap| tap.journal == Some(journal)));
     }
     refuse(&owner.call, &owner.tap, "journal-failed", &mut Cx { world: &mut engine.world, shell, now });
     one_less(&owner.call, &mut engine.world.finishing, shell);
@@ -284,7 +386,7 @@ fn closed(engine: &mut Engine, journal: JournalId, bytes: u64, shell: &mut dyn S
 
 /// The journal cannot be written: the tap goes, the call stays (I9).
 fn failed(call: &mut Call, journal: JournalId, reason: &str, cx: &mut Cx<'_>) {
-    call.taps.retain(|tap| tap.journal != Some(journal));
+    drop(call.take_taps(|tap| tap.journal == Some(journal)));
     give_up(journal, reason, cx);
 }
 

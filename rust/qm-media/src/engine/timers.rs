@@ -1,6 +1,6 @@
 //! Time: the pace of our own packets, the sweep (hold-back, chunks, silence), the lease.
 
-use super::{Cx, Engine, playing, taps};
+use super::{Cx, Engine, packets, playing, taps};
 use crate::protocol::{Event, LegName, MS, Nanos};
 use crate::shell::Shell;
 use crate::tap::Pause;
@@ -34,10 +34,11 @@ pub(super) fn advance(engine: &mut Engine, now: Nanos, shell: &mut dyn Shell) {
 
 fn sweep(engine: &mut Engine, now: Nanos, shell: &mut dyn Shell) {
     engine.each_call(now, shell, |call, cx| {
-        if !call.taps.is_empty() {
+        if !call.taps().is_empty() {
             taps::flush(call, false, cx);
         }
         for name in LegName::BOTH {
+            packets::keys_over(call, name, cx);
             let timeout = cx.world.settings.media_timeout;
             let Some(leg) = call.leg(name).filter(|leg| leg.receives() && !leg.timeout_said) else {
                 continue;
@@ -57,13 +58,13 @@ fn sweep(engine: &mut Engine, now: Nanos, shell: &mut dyn Shell) {
 pub(super) fn lease_ran_out(engine: &mut Engine, now: Nanos, shell: &mut dyn Shell) {
     engine.world.leased = false;
     engine.world.counters.lease_losses += 1;
-    engine.each_call(now, shell, |call, cx| taps::set_pause(call, Pause::Lease, true, cx));
+    engine.each_call(now, shell, |call, cx| taps::set_pause(call, Pause::Lease, true, "lease", cx));
 }
 
 pub(super) fn leased(engine: &mut Engine, now: Nanos, shell: &mut dyn Shell) {
     engine.world.lease_until = now + engine.world.settings.lease;
     if !engine.world.leased {
         engine.world.leased = true;
-        engine.each_call(now, shell, |call, cx| taps::set_pause(call, Pause::Lease, false, cx));
+        engine.each_call(now, shell, |call, cx| taps::set_pause(call, Pause::Lease, false, "lease", cx));
     }
 }

@@ -312,18 +312,24 @@ fn sync_loop(syncs: &Receiver<Sync>, reports: &Reports, figures: &Figures) {
                 Sync::Close(journal, length) => closed.push((journal, length)),
             }
         }
+        let mut synced = true;
         if wanted || !closed.is_empty() || Instant::now() >= next {
-            sync(directory.as_ref(), figures);
+            synced = sync(directory.as_ref(), figures);
             next = Instant::now() + SYNC_EVERY;
         }
-        closed.into_iter().for_each(|(journal, length)| reports.say(Note::Closed(journal, length)));
+        for (journal, length) in closed {
+            // "Closed" is what a cut waits for: it may not be said of what a power cut would take away.
+            let failed = Note::Failed(journal, "sync-failed".into());
+            reports.say(if synced { Note::Closed(journal, length) } else { failed });
+        }
     }
 }
 
-fn sync(directory: Option<&File>, figures: &Figures) {
+/// Whether all that was written is on the disk.
+fn sync(directory: Option<&File>, figures: &Figures) -> bool {
     let since = figures.unsynced_since.swap(0, Ordering::AcqRel);
     if since == 0 {
-        return;
+        return true;
     }
     figures.syncing_since.store(since, Ordering::Release);
     let synced = directory.is_some_and(|d| nix::unistd::syncfs(d).is_ok());
@@ -334,4 +340,5 @@ fn sync(directory: Option<&File>, figures: &Figures) {
         figures.errors.fetch_add(1, Ordering::Relaxed);
         let _ = figures.unsynced_since.compare_exchange(0, since, Ordering::AcqRel, Ordering::Relaxed);
     }
+    synced
 }

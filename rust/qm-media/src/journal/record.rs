@@ -16,6 +16,8 @@ pub enum Gap {
     Lease = 2,
     Paused = 3,
     Overrun = 4,
+    /// Asked for: a card number is being said.
+    Pause = 5,
 }
 
 /// What is kept of one packet beside its payload.
