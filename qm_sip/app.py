@@ -35,6 +35,7 @@ from qm_sip.call.words import KeeperEvent
 from qm_sip.config import Config, load
 from qm_sip.control.handlers import handlers
 from qm_sip.control.server import ControlServer
+from qm_sip.entropy import Entropy
 from qm_sip.errors import ConfigError, QmSipError, StartError
 from qm_sip.media import protocol
 from qm_sip.media.client import MediaEngine
@@ -150,7 +151,7 @@ class Server:
     def _make_switchboard(self, config: Config) -> None:
         external = config.server.sip.external_address
         settings = UserAgentSettings(external_address=Address(external, 5060) if external else None)
-        rng = random.SystemRandom()
+        rng = Entropy()
         self.ua = UserAgent(settings, rng, self._admit)
         self.engine = MediaEngine(keeps=[self.store.lock_handle])
         self.engine.on_event, self.engine.on_death = self._on_media, self._on_engine_death
