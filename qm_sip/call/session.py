@@ -68,7 +68,7 @@ def unreadable(message: Request | Response) -> bool:
 def codecs(sdp: Sdp) -> list[Format]:
     """The audio stream's encodings that the engine knows: 8 kHz, one channel."""
     audio = sdp.audio
-    found = audio.codecs if audio else []
+    found = audio.codecs if audio else ()
     return [codec for codec in found if codec.name in KEPT and (codec.clock, codec.channels) == (8000, 1)]
 
 

@@ -74,7 +74,7 @@ def test_the_views() -> None:
         (13, "CN"),
     ]
     assert sdp.direction_of(audio) is Direction.SENDONLY and Direction.SENDONLY.mirrored is Direction.RECVONLY
-    assert [m.kind for m in sdp.media] == ["audio", "video", "image"] and sdp.media[2].codecs == []
+    assert [m.kind for m in sdp.media] == ["audio", "video", "image"] and not sdp.media[2].codecs
 
 
 def test_only_what_we_speak_is_left_with_its_lines() -> None:
