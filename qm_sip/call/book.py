@@ -9,6 +9,9 @@ from qm_sip.call.spans import Span, SpanBook, outcome
 from qm_sip.call.words import FinishRow, ForgetCall, Keeper, NoteSpans, OpenRow, Word
 from qm_sip.policy.facts import CallFacts, CallId, Outcome, Reason, SpanState
 
+# Nothing comes after these: what the agent or the customer decided holds to the end of the call, held or not.
+FINAL = frozenset({SpanState.PRIVATE, SpanState.OBJECTED})
+
 
 class Book:
     """What is written down of a call, in the order it happens."""
@@ -22,7 +25,8 @@ class Book:
         self.answered: float | None = None
         self._keeper, self.started = keeper, now
         self._spans = SpanBook(idle, now, why[0].code if why else "arrived")
-        self._held: tuple[SpanState, str] | None = None  # on hold: what goes on when it ends
+        self._gaps: dict[SpanState, str] = {}  # what interrupts the call now: hold, pause; and why
+        self._under: tuple[SpanState, str] | None = None  # what goes on when the last of them ends
         self._ends: float | None = None
         self._late: str | None = None  # what failed after the end, while journals were being closed
         self._finished = False
@@ -31,30 +35,61 @@ class Book:
         """Ask for the row; `RowOpened` says when it is durable."""
         self._keeper.keep(OpenRow(facts))
 
+    def ms(self, at: float) -> int:
+        """A monotonic moment on the call's own axis, milliseconds from its start."""
+        return max(0, round((at - self.started) * 1000))
+
     def note(self, word: Word) -> None:
         self._keeper.keep(word)
 
     def span(self, state: SpanState, at: float, reason: str) -> None:
-        """From `at` on the call is in this state. While it is held that waits for its end, but a failure does not."""
-        if self._held is not None:
-            self._held = (state, reason)
+        """From `at` on the call is in this state. While it is interrupted that waits for its end, but a failure, and
+        what is final, does not.
+        """
+        if self._spans.state in FINAL and state not in FINAL:
+            return
+        if self._under is not None:
+            self._under = (state, reason)
+            if state in FINAL:
+                self._change(state, at, reason)
+                return
             if state is not SpanState.FAILED:
-                if self._spans.state is SpanState.FAILED:  # that has passed, and the hold goes on
-                    self._change(SpanState.HOLD, at, "hold")
+                if self._spans.state is SpanState.FAILED:  # that has passed, and the interruption goes on
+                    self._interrupted(at)
                 return
         self._change(state, at, reason)
 
-    def hold(self, at: float) -> None:
-        """From `at` on somebody holds; what the call was in before goes on afterwards."""
-        if self._held is None:
-            self._held = (self._spans.state, "resumed")
-            self._change(SpanState.HOLD, at, "hold")
+    def gap(self, state: SpanState, at: float, reason: str = "") -> None:
+        """From `at` on somebody holds, or it is paused; what the call was in before goes on afterwards."""
+        if self._under is None:
+            self._under = (self._spans.state, "resumed")
+        if state not in self._gaps:
+            self._gaps[state] = reason or state.value
+            self._interrupted(at)
 
-    def resume(self, at: float) -> None:
-        """Nobody holds any more."""
-        if self._held is not None:
-            (state, reason), self._held = self._held, None
-            self._change(state, at, reason)
+    def gap_is(self, state: SpanState, at: float, reason: str) -> None:
+        """That interruption turns out to be something more particular: a hold is for a consultation."""
+        if state in self._gaps and self._gaps[state] != reason:
+            self._gaps[state] = reason
+            self._interrupted(at)
+
+    def gap_over(self, state: SpanState, at: float) -> None:
+        """That interruption has ended; another may still stand."""
+        if self._gaps.pop(state, None) is None or self._under is None:
+            return
+        if self._gaps:
+            self._interrupted(at)
+            return
+        (under, reason), self._under = self._under, None
+        if self._spans.state not in FINAL:
+            self._change(under, at, reason)
+
+    def _interrupted(self, at: float) -> None:
+        """Of several interruptions the book shows the first that began."""
+        if self._spans.state in FINAL:
+            return
+        state, reason = next(iter(self._gaps.items()))
+        self._change(state, at, reason)
 
     def _change(self, state: SpanState, at: float, reason: str) -> None:
         if self._ends is not None:
@@ -66,9 +101,9 @@ class Book:
             self._keeper.keep(NoteSpans(self.call, _up_to(self._spans.spans(at), state, reason)))
 
     @property
-    def held(self) -> bool:
-        """Whether somebody holds."""
-        return self._held is not None
+    def interrupted(self) -> bool:
+        """Whether somebody holds, or it is paused: nothing is kept or heard for now."""
+        return bool(self._gaps)
 
     @property
     def state(self) -> SpanState:

@@ -14,23 +14,32 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
+from qm_sip.announce.choose import language_of_staff
+from qm_sip.announce.prompts import PromptLibrary
 from qm_sip.call import headers, reasons
 from qm_sip.call.book import Book
-from qm_sip.call.capture import Capture, agent_of
+from qm_sip.call.capture import Capture
 from qm_sip.call.desk import Desk
 from qm_sip.call.exchange import Exchange
+from qm_sip.call.keypad import Keypad, is_dtmf
+from qm_sip.call.listening import Listening
 from qm_sip.call.media_plan import Direct, Relay, other
+from qm_sip.call.objection import Objections
+from qm_sip.call.pausing import Pausing
+from qm_sip.call.private import PrivateCall
 from qm_sip.call.recording import Recording
 from qm_sip.call.session import LegSession, read_sdp, unreadable, unrecordable
 from qm_sip.call.states import CALLEE_PENDING, CALLEE_UP, CALLER_PENDING, CALLER_UP, Happening, State, step
-from qm_sip.call.words import NoteDecision, NoteParty
+from qm_sip.call.voice import Tongue, Voice
+from qm_sip.call.who import Who
+from qm_sip.call.words import NoteDecision, NoteObjection, NotePrivate, NoteTold
 from qm_sip.config import Config
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
-from qm_sip.policy.facts import CallFacts, Decision, Party, Role, SpanState
-from qm_sip.private import Private
+from qm_sip.policy.facts import CallFacts, Decision, SpanState, Use
+from qm_sip.policy.identify import line_of
 from qm_sip.sip import events as sip
-from qm_sip.sip.message import Message, Request, Response
+from qm_sip.sip.message import Request, Response
 from qm_sip.sip.sdp import Sdp
 
 log = logging.getLogger("qm_sip.call")
@@ -73,13 +82,19 @@ class Call:
         intent: Decision,
         capture: Capture | None,
         before_ring: bool,
+        library: PromptLibrary,
+        private_refused: bool = False,
     ) -> None:
-        self.desk, self.book, self.config, self.facts, self.way = desk, book, config, facts, way
-        self.id = facts.call
+        self.desk, self.book, self.config, self.way = desk, book, config, way
+        self.id, self._facts = facts.call, facts
         self.customer, self._intent, self.before_ring = customer, intent, before_ring
         self.legs: dict[LegName, sip.LegId] = {"caller": caller_leg, "callee": f"{self.id}/callee"}
         self.state = State.ARRIVED
-        self.recording = Recording(capture, book, desk.media.send, desk.new_id) if capture else None
+        self.voice = Voice(self.id, desk.media.send, desk.new_id, library, tongue_of(config, facts, capture))
+        self.recording = self._recording_of(capture) if capture else None
+        self.who, self.keypad = Who(self), Keypad(self)
+        self.private, self.objections, self.pausing = PrivateCall(self), Objections(self), Pausing(self)
+        self.listeners: dict[str, Listening] = {}  # by the tap that each hears
         plan = Relay(self.id, desk.media.send) if capture else Direct()
         self.exchange = Exchange(desk.ua, desk.media.send, book, plan, self.legs)
         for leg in BOTH:
@@ -89,7 +104,37 @@ class Call:
         self._heard_of_callee = False  # its side has answered something
         self.unsaid = book.silent  # nothing that is shown may count it (I8)
         self._misled = False  # somebody was told of sockets of ours that are gone
-        self._seen: dict[LegName, str] = {}  # the connected line last heard on each leg
+        self._to_say: list[str] = []  # to the customer, when the notice has ended
+        self._private_refused = private_refused  # the agent wanted it, and the law does not allow it
+
+    def _recording_of(self, capture: Capture) -> Recording:
+        desk, tone = self.desk, self.config.regulation.notices.agent_recording_tone
+        return Recording(capture, self.book, desk.media.send, desk.new_id, self.voice, tone=tone)
+
+    @property
+    def facts(self) -> CallFacts:
+        """What is known of the call now; with what the customer has been told, once he has."""
+        return self.recording.capture.facts if self.recording else self._facts
+
+    @facts.setter
+    def facts(self, facts: CallFacts) -> None:
+        self._facts = facts
+        if self.recording:
+            self.recording.capture.facts = facts
+
+    @property
+    def agents_leg(self) -> LegName:
+        return other(self.customer)
+
+    @property
+    def in_engine(self) -> bool:
+        """Whether its media passes through the engine: only then can anything be said, kept or heard."""
+        return self._engine_open
+
+    @property
+    def may_be_used(self) -> bool:
+        """Whether anything of it could be kept or heard."""
+        return self._engine_open and not self.private.on
 
     @property
     def relayed(self) -> bool:
@@ -100,9 +145,7 @@ class Call:
     def begin(self, request: Request, now: float) -> None:
         """The INVITE has arrived: open the row and, for a relayed call, the sockets."""
         self.exchange.sessions["caller"].theirs = read_sdp(request)
-        seen = headers.identities(request)
-        if seen:
-            self._seen["caller"] = seen[0]
+        self.who.asserted("caller", request)
         if self.recording:
             self._open_sockets()
         if self.book.silent:
@@ -110,13 +153,24 @@ class Call:
             return
         self.book.open(self.facts)
         self.book.note(NoteDecision(self.id, self._intent, now, "if-told"))
+        if self.facts.private_by_agent and not self.relayed:
+            self.book.note(NotePrivate(self.id, since_ms=0, cut_ms=0, path="direct", direct_ms=0))
+        for party in self.facts.parties:
+            if party.objects_to:
+                self.book.note(NoteObjection(self.id, self.customer, party.objects_to, "key", now))
+        if self.recording and self.recording.capture.told:
+            self.book.note(NoteTold(self.id, self.customer, self.recording.capture.told))
 
     def _open_sockets(self) -> None:
         self._engine_open = True
-        self.desk.media.send(protocol.OpenCall(self.id, self.facts.line))
+        subject = self.recording.capture.subject if self.recording else None
+        self.desk.media.send(
+            protocol.OpenCall(self.id, self.facts.line, subject.reveal() if subject else None)
+        )
         for leg in BOTH:
             outside = leg == self.customer
             self.desk.media.send(protocol.OpenLeg(self.id, leg, outside=outside, channel=0 if outside else 1))
+        self.keypad.agent_is_there()
 
     def row_opened(self, now: float) -> None:
         self._row = True
@@ -227,7 +281,7 @@ class Call:
         self.exchange.learn("callee", theirs)
         if self.state is State.JOINING:
             self._pass_answer(response, theirs, now)
-        self._meet_identity("callee", response, now)
+        self.who.is_there("callee", response, now)
         if self.state is State.TALKING:
             self._connect(now)
 
@@ -288,6 +342,7 @@ class Call:
         if self.recording and self.recording.to_tell:
             if self._move(Happening.ACKED_UNTOLD) is State.TELLING:
                 self._tone(other(self.customer), "waiting")
+            self.keypad.notice_begins()
             self.recording.tell()
         elif self.state is State.ANSWERED:  # told nothing, because the engine died meanwhile
             self._move(Happening.ACKED_UNTOLD)
@@ -298,11 +353,25 @@ class Call:
 
     def prompt_finished(self, event: protocol.PromptFinished, now: float) -> None:
         if self.recording and self.recording.heard(event, now):
-            self._after_prompt(Happening.TOLD, now)
+            self._say_the_rest(Happening.TOLD, now)
+        else:
+            self.voice.finished(event, now)
 
     def prompt_failed(self, event: protocol.PromptFailed, now: float) -> None:
         if self.recording and self.recording.not_heard(event, now):
-            self._after_prompt(Happening.NOT_TOLD, now)
+            self._say_the_rest(Happening.NOT_TOLD, now)
+        else:
+            self.voice.failed(event, now)
+
+    def _say_the_rest(self, happening: Happening, now: float) -> None:
+        """What the customer asked for while the notice played (K16, K21) comes after it, and before the agent."""
+        if self._to_say:
+            sentence = self._to_say.pop(0)
+            self.voice.to_customer(
+                self.customer, sentence, now, lambda at, _: self._say_the_rest(happening, at)
+            )
+        else:
+            self._after_prompt(happening, now)
 
     def _after_prompt(self, happening: Happening, now: float) -> None:
         state = self._move(happening)
@@ -321,18 +390,81 @@ class Call:
             self.exchange.go_direct(now)
         elif self.relayed:
             self.desk.media.send(protocol.Bridge(self.id, on=True))
-            if self.recording:
-                self.recording.start("recording", now)
+            self._talk(now)
+
+    def _talk(self, now: float) -> None:
+        """Connected by the relay: what the agent and the customer may press, and what may be kept."""
+        self.keypad.conversation_begins(now)
+        if self.recording and self.recording.not_completed:
+            self.voice.to_agent(self.agents_leg, "A15", now)
+        if self.recording:
+            self.recording.start("recording", now)
+        if self._private_refused:
+            self.private.refuse(now)
+        self.private.go_on(now)
+        self.desk.ready(self, now)
 
     def _tone(self, leg: LegName, tone: protocol.ToneName) -> None:
         if self.relayed and self._engine_open:
             self.desk.media.send(protocol.Tone(self.id, leg, tone))
 
+    # ================================================================ what keys ask for
+
+    def inform(self, now: float) -> None:
+        """The customer wants to know more (KSF15-6.6b)."""
+        if self.state in (State.GREETING, State.TELLING):
+            self._to_say.append("K21")
+        else:
+            self.voice.to_customer(self.customer, "K21", now)
+
+    def request_recording(self, now: float) -> bool:
+        """The agent asks for this call to be recorded: capture mode on-request (KSF15-0.2). False: it cannot be."""
+        if not self.may_be_used or line_of(self.config, self.facts).capture != "on-request":
+            return False
+        if not self.facts.requested:
+            self.facts = replace(self.facts, requested=True)
+            if self.recording and self.state is State.TALKING:
+                self.recording.start("requested", now)
+        return True
+
+    def heard_for(self, purpose: str, *, on: bool) -> None:
+        """Somebody listens for that purpose now, or no longer."""
+        before = self.facts.heard_for
+        self.facts = replace(self.facts, heard_for=before | {purpose} if on else before - {purpose})
+
+    def object(self, uses: frozenset[Use], now: float) -> None:
+        """The customer objects to these uses, from now on."""
+        parties = tuple(replace(p, objects_to=uses) if p.outside else p for p in self.facts.parties)
+        self.facts = replace(self.facts, parties=parties)
+        if self.recording and self.recording.telling and Use.RECORD in uses:
+            self.desk.media.send(protocol.StopPlay(self.id, self.customer))
+
+    def after_objection(self, sentence: str | None, now: float) -> None:
+        """What the customer asked for is done: tell him, and the agent if he is there."""
+        telling = self.state in (State.GREETING, State.TELLING)
+        if Use.RECORD in self.objections.uses and self.state in CALLEE_UP and sentence:
+            self.voice.to_agent(self.agents_leg, "A3", now)
+        if telling and self.recording and self.recording.telling:
+            self._to_say += [sentence] if sentence else []
+            return
+        if telling:
+            self._to_say = [sentence] if sentence else []
+            self._say_the_rest(Happening.NOT_TOLD, now)
+        elif sentence:
+            self.voice.to_customer(self.customer, sentence, now)
+
+    def close_engine(self, now: float) -> None:
+        """The two talk directly: no socket of ours stays open."""
+        self.voice.fall_silent(now)
+        if self._engine_open:
+            self._engine_open = False
+            self.desk.media.send(protocol.CloseCall(self.id))
+
     # ================================================================ during the call
 
     def offer_received(self, leg: LegName, request: Request, now: float) -> None:
         """A re-INVITE, or UPDATE with SDP. Who is there is looked at first (I5)."""
-        self._meet_identity(leg, request, now)
+        self.who.is_there(leg, request, now)
         self.exchange.offered(leg, request, now, talking=self.state is State.TALKING)
 
     def offer_answered(self, leg: LegName, response: Response, now: float) -> None:
@@ -345,64 +477,40 @@ class Call:
         self._perhaps_resumed(now)
 
     def _perhaps_resumed(self, now: float) -> None:
-        if self.recording and self.state is State.TALKING:
+        self.resumed(now)
+
+    def resumed(self, now: float) -> None:
+        """Perhaps nobody holds any more, and nothing is paused: what had to wait goes on."""
+        if self.state is not State.TALKING or self.book.interrupted:
+            return
+        if self.recording:
             self.recording.resumed(now)
+        for listening in list(self.listeners.values()):
+            listening.resumed(now)
 
     def told_in_dialog(self, leg: LegName, token: int, request: Request, now: float) -> None:
         """INFO, UPDATE without SDP and the like."""
         ua = self.desk.ua
         if request.method == "UPDATE":
             ua.respond(self.legs[leg], token, 200, now=now)
-            self._meet_identity(leg, request, now)
-        elif request.method == "INFO" and _is_dtmf(request):
+            self.who.is_there(leg, request, now)
+        elif request.method == "INFO" and is_dtmf(request):
             ua.respond(self.legs[leg], token, 200, now=now)
-            if self.state is State.TALKING:
-                kind = request.get("Content-Type") or ""
-                ua.request(self.legs[other(leg)], "INFO", [("Content-Type", kind)], request.body, now=now)
+            self.keypad.by_info(leg, request, now)
         elif request.method == "INFO":
             # Asterisk never answers an INFO it does not know: do not pass it on.
             ua.respond(self.legs[leg], token, 415, now=now)
         else:
             ua.respond(self.legs[leg], token, 501, now=now)
 
-    def _meet_identity(self, leg: LegName, message: Message, now: float) -> None:
-        """A connected line (RFC 3325): who is on that leg now? The first one seen is whom we know already."""
-        names = headers.identities(message) if leg in self.way.believed else []
-        before = self._seen.get(leg)
-        if not names or names[0] == before or self.book.silent or self.book.ended:
-            return
-        self._seen[leg] = names[0]
-        met = [self.desk.identify(self.config, self.facts, Private(name)) for name in names]
-        if any(one.confidential for one in met):
-            self._become_confidential(now)
-        elif leg != self.customer:
-            self._agent_is(met[0].party, now)
-        elif self.recording and (before is not None or self._was_told_as_another(met[0].party)):
-            self.recording.new_customer(leg, now)
-            self._stop_telling(now)
-
-    def _was_told_as_another(self, party: Party) -> bool:
-        """Whether somebody else, known by his number alone, has been told or is being told now."""
-        known = next((p.address for p in self.facts.parties if p.role is Role.CUSTOMER), None)
-        said = self.recording is not None and not self.recording.to_tell
-        return said and (known is None or party.address is None or known.reveal() != party.address.reveal())
-
-    def _agent_is(self, party: Party, now: float) -> None:
-        if party == agent_of(self.facts):
-            return
-        outside = tuple(p for p in self.facts.parties if p.outside and p.id != party.id)
-        self.facts = replace(self.facts, parties=(*outside, party))
-        self.book.note(NoteParty(self.id, party))
-        if self.recording:
-            connected = self.state is State.TALKING and self.recording.began
-            self.recording.agent_is(party, now, talking=connected)
-
-    def _become_confidential(self, now: float) -> None:
+    def become_confidential(self, now: float) -> None:
         """From this moment no media socket is open here, and nothing more is written of this call (I1, I8).
 
         If somebody else was recorded in it before, the row of that part ends here, and does not say why.
         """
         self.unsaid = True
+        for listening in list(self.listeners.values()):
+            listening.stop("call-ended", now)
         if self.recording and self.recording.began:
             self.book.end(now)
             self.desk.count_confidential()
@@ -412,7 +520,7 @@ class Call:
             self.desk.media.send(protocol.VoidProofs(self.id, None, "call-ended"))
             self.recording.leave_unsaid(reasons.BECAME_CONFIDENTIAL)
         self._leave_engine(now)
-        self._stop_telling(now)
+        self.stop_telling(now)
         self._finish()
 
     # ================================================================ going direct
@@ -426,16 +534,19 @@ class Call:
             self._finish()
             return
         self._engine_open = False
-        self.recording.engine_died(now)
+        self.voice.fall_silent(now)
+        for listening in list(self.listeners.values()):
+            listening.over("engine-failed", now)
+        self.recording.engine_died(now, failed=not self.private.on)
         if self.state is State.ARRIVED:
             self._give_up_relay()
             self._proceed(now)
         elif self.state is State.TALKING:
             self.exchange.go_direct(now)
-        self._stop_telling(now)
+        self.stop_telling(now)
         self._finish()
 
-    def _stop_telling(self, now: float) -> None:
+    def stop_telling(self, now: float) -> None:
         """The prompt that is playing is for nobody any more: the call goes on without its end."""
         if self.state in (State.GREETING, State.TELLING):
             self._after_prompt(Happening.NOT_TOLD, now)
@@ -500,6 +611,9 @@ class Call:
     def _close(self, now: float) -> None:
         """Both legs have ended. Taps first; the outcome when the last journal is closed (I8)."""
         self.book.end(now)
+        self.pausing.end()
+        for listening in list(self.listeners.values()):
+            listening.stop("call-ended", now)
         if self.recording:
             self.recording.close("call-ended", keep_held_back=True)
         if self._engine_open:
@@ -507,12 +621,13 @@ class Call:
             self.desk.media.send(protocol.CloseCall(self.id))
         self._finish()
 
-    def tap_over(self) -> None:
+    def tap_over(self, now: float) -> None:
         """A journal was closed, or will never be."""
+        self.private.go_on(now)
         self._finish()
 
     def _finish(self) -> None:
-        if self.recording and not self.recording.closed:
+        if (self.recording and not self.recording.closed) or self.listeners:
             return
         self.book.finish()
         if self.state is State.CLOSING and self._move(Happening.CLOSED):
@@ -528,6 +643,13 @@ class Call:
         return new
 
 
+def tongue_of(config: Config, facts: CallFacts, capture: Capture | None) -> Tongue:
+    """Who is spoken to in which language; the customer in that of his notice."""
+    staff = language_of_staff(config)
+    speech = config.regulation.notices.agent_mid_call == "speech"
+    return Tongue(capture.prompt.language if capture else staff, staff, speech)
+
+
 def passable(status: int, *, ours: bool) -> int:
     """A final status that may be passed on. `ours`: nobody answered, we say it ourselves.
 
@@ -538,8 +660,3 @@ def passable(status: int, *, ours: bool) -> int:
     if ours:
         return status if 400 <= status <= 699 else 503
     return status if 400 <= status <= 699 and status not in (401, 407, 503) else 500
-
-
-def _is_dtmf(request: Request) -> bool:
-    kind = (request.get("Content-Type") or "").partition(";")[0].strip().lower()
-    return kind in ("application/dtmf-relay", "application/dtmf")

@@ -35,6 +35,7 @@ from qm_sip.policy.facts import (
     Use,
 )
 from qm_sip.policy.gate import decide
+from qm_sip.private import Private
 
 NS = 1_000_000_000
 
@@ -81,9 +82,17 @@ class Running:
 class Capture:
     """What one call is told, and what is kept of it. Gives the engine's commands; does not send them."""
 
-    def __init__(self, config: Config, facts: CallFacts, prompt: Prompt, customer: LegName) -> None:
+    def __init__(
+        self, config: Config, facts: CallFacts, prompt: Prompt, customer: LegName, *, records: bool = True
+    ) -> None:
+        self.records = records  # False: he is told because somebody may listen
+        self.told: Told | None = None
+        self.subject: Private[str] | None = None  # the customer's own Call-ID, if he was told while he waited
         self.config, self.facts, self.prompt, self.customer = config, facts, prompt, customer
         self.gate: Gate = Closed()
+        self.proof: str | None = (
+            None  # the engine's, that the customer was told; stands when the gate is refused
+        )
         self.running: Running | None = None
 
     # ------------------------------------------------------------- telling
@@ -108,9 +117,13 @@ class Capture:
             ended=event.ended_ns / NS,
             packets=event.packets,
         )
-        self.gate = Open(told, event.proof)
-        self.facts = with_told(self.facts, told)
+        self.was_told(told, event.proof)
         return told
+
+    def was_told(self, told: Told, proof: str, subject: Private[str] | None = None) -> None:
+        """He knows: by the prompt that has just ended, or by a receipt of one he heard while he waited."""
+        self.gate, self.proof, self.told, self.subject = Open(told, proof), proof, told, subject
+        self.facts = with_told(self.facts, told)
 
     def refuse(self, *why: Reason) -> None:
         """No recording for the rest of this call."""
@@ -188,7 +201,7 @@ def recording_header(facts: CallFacts, recording: str, decision: Decision, told:
         "queue": facts.queue,
         "agent": agent.person if agent else None,
         "class": decision.cls,
-        "cause": decision.cause,
+        "cause": decision.recorded_cause,
         "announcement": [told.prompt] if told.prompt else [],
         "destroy_by": {purpose.name: purpose.destroy_by.isoformat() for purpose in decision.purposes},
         "purposes": [

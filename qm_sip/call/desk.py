@@ -9,10 +9,12 @@ from qm_sip.config import Config
 from qm_sip.media import protocol
 from qm_sip.policy.facts import CallFacts, Party
 from qm_sip.private import Private
+from qm_sip.sip.timers import Timers
 from qm_sip.sip.ua import Credentials, UserAgent
 
 if TYPE_CHECKING:
     from qm_sip.call.call import Call
+    from qm_sip.call.service import ServiceCall
 
 
 class Media(Protocol):
@@ -32,6 +34,7 @@ class Met:
 class Desk(Protocol):
     ua: UserAgent
     media: Media
+    timers: Timers
 
     def new_id(self) -> str:
         """A random id: for recordings and prompts played."""
@@ -53,6 +56,15 @@ class Desk(Protocol):
 
     def calling(self, call: Call) -> None:
         """The callee leg is about to begin: its events are the call's."""
+
+    def takes_private(self, party: Party) -> bool:
+        """Whether this agent wanted his next call to be private; a wish for one call is used up by it."""
+
+    def ready(self, call: Call, now: float) -> None:
+        """The two talk: whoever waits to listen may ask."""
+
+    def service_over(self, service: ServiceCall) -> None:
+        """A one-leg call is over; forget it."""
 
     def over(self, call: Call) -> None:
         """The call is over; forget it."""

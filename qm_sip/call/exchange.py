@@ -8,6 +8,8 @@ section 14.2). Nothing that arrives by an offer can make a direct call a relayed
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from qm_sip.call import headers
 from qm_sip.call.book import Book
@@ -15,6 +17,7 @@ from qm_sip.call.media_plan import Direct, Plan, Relay, Send, other
 from qm_sip.call.session import KEPT, LegSession, holds, read_sdp, unrecordable
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
+from qm_sip.policy.facts import SpanState
 from qm_sip.sip.body import description
 from qm_sip.sip.events import LegId
 from qm_sip.sip.message import Request, Response
@@ -22,6 +25,18 @@ from qm_sip.sip.sdp import Sdp, keep_formats
 from qm_sip.sip.ua import UserAgent
 
 log = logging.getLogger("qm_sip.call")
+
+Done = Callable[[float, bool], None]
+"""`now`, and whether the two talk directly."""
+
+
+@dataclass
+class Trying:
+    """Both sides have been offered each other; the plan that stands if one of them will not."""
+
+    before: Plan
+    done: Done
+    agreed: set[LegName] = field(default_factory=set)
 
 
 class Exchange:
@@ -36,6 +51,10 @@ class Exchange:
         self._late: LegName | None = None  # whose ACK will carry the answer
         self._held: set[LegName] = set()
         self._ours: set[LegName] = set()  # which sides have been made an offer that nobody asked for
+        self._trying: Trying | None = (
+            None  # to go direct, with the relay still there in case one side will not
+        )
+        self._wish: Done | None = None  # to try it as soon as no offer is in transit
 
     # ---------------------------------------------------------------- the first exchange
 
@@ -66,6 +85,7 @@ class Exchange:
         if isinstance(self.plan, Direct) and theirs is not None:
             across = other(leg)
             self.ua.ack(self.legs[across], self.plan.towards(self.sessions[across], theirs), now=now)
+        self._perhaps_try(now)
 
     # ---------------------------------------------------------------- later ones
 
@@ -110,6 +130,7 @@ class Exchange:
         if leg in self._ours:
             self._ours.discard(leg)
             self.learn(leg, theirs)
+            self._tried(leg, now, agreed=theirs is not None)
             return
         asker, self._asker = self._asker, None
         if asker is None:
@@ -129,6 +150,7 @@ class Exchange:
         self.ua.answer_offer(self.legs[asker], body, headers=[headers.SDP], now=now)
         if offer is not None and not holds(offer):
             self._resume(asker, now)
+        self._perhaps_try(now)
 
     def withdrawn(self, leg: LegName, now: float) -> None:
         """Whoever offered has cancelled it (9.2). The other side has been asked already: its answer is undone."""
@@ -157,6 +179,7 @@ class Exchange:
             self._ours.discard(leg)
             if not self.book.silent:
                 log.warning("call %s: the %s refused our offer (%d)", self.book.call, leg, status)
+            self._tried(leg, now, agreed=False)
             return
         asker, self._asker = self._asker, None
         if asker is None:
@@ -164,6 +187,7 @@ class Exchange:
         self.sessions[asker].offering, self._withdrawn = None, False
         self.ua.reject_offer(self.legs[asker], status if 400 <= status <= 699 else 488, now=now)
         self._as_before(asker, now)
+        self._perhaps_try(now)
 
     # ---------------------------------------------------------------- hold
 
@@ -177,7 +201,7 @@ class Exchange:
         if not self._held:
             if isinstance(self.plan, Relay):
                 self._send(protocol.Hold(self.book.call, on=True))
-            self.book.hold(now)
+            self.book.gap(SpanState.HOLD, now)
         self._held.add(leg)
 
     def _as_before(self, leg: LegName, now: float) -> None:
@@ -194,7 +218,7 @@ class Exchange:
             return
         if isinstance(self.plan, Relay):
             self._send(protocol.Hold(self.book.call, on=False))
-        self.book.resume(now)
+        self.book.gap_over(SpanState.HOLD, now)
 
     # ---------------------------------------------------------------- going direct
 
@@ -204,9 +228,54 @@ class Exchange:
         At once, because each 100 ms between them is 100 ms of one-way silence at a peer with strict RTP.
         """
         self.plan = Direct()
+        self._offer_each_other(now)
+
+    def _offer_each_other(self, now: float) -> None:
         self._ours = {leg for leg in self.sessions if self.sessions[other(leg)].theirs is not None}
         for leg in sorted(self._ours):
             theirs = self.sessions[other(leg)].theirs
             assert theirs is not None
             body = self.sessions[leg].dress(keep_formats(theirs, KEPT))
             self.ua.reoffer(self.legs[leg], body, headers=[headers.SDP], now=now)
+
+    def try_direct(self, now: float, done: Done) -> None:
+        """The same with a way back: where one side will not, both stay on the relay. `done` says which it was.
+
+        Not before an offer that is in transit has been answered: it was made to the relay.
+        """
+        if self._asker is not None or self._ours or self._late is not None:
+            self._wish = done
+            return
+        self._wish = None
+        if any(session.theirs is None for session in self.sessions.values()):
+            done(now, False)
+            return
+        self._trying = Trying(self.plan, done)
+        self.go_direct(now)
+
+    def _perhaps_try(self, now: float) -> None:
+        if self._wish is not None:
+            self.try_direct(now, self._wish)
+
+    def _tried(self, leg: LegName, now: float, *, agreed: bool) -> None:
+        """One side has answered. When both have: direct, or back to the relay, whose sockets were kept for that."""
+        trying = self._trying
+        if trying is None:
+            self._perhaps_try(now)
+            return
+        if agreed:
+            trying.agreed.add(leg)
+        if self._ours:
+            return
+        self._trying = None
+        if len(trying.agreed) == len(self.sessions):
+            trying.done(now, True)
+            return
+        self.plan = trying.before
+        for went in sorted(trying.agreed):
+            theirs = self.sessions[other(went)].theirs
+            assert theirs is not None
+            self._ours.add(went)
+            body = self.plan.towards(self.sessions[went], theirs)
+            self.ua.reoffer(self.legs[went], body, headers=[headers.SDP], now=now)
+        trying.done(now, False)

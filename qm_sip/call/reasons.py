@@ -19,6 +19,8 @@ BECAME_CONFIDENTIAL = Reason("became-confidential", "KSF15-2.1l", frozenset())
 ON_HOLD = Reason("hold", "EXT-1", _ALL)
 NOT_ANSWERED = Reason("not-answered", "KSF15-2.1d", _ALL)
 PEER_UNREACHABLE = Reason("peer-unreachable", "I9", _ALL)
+NOTICE_FAILED = Reason("notice-failed", "KSF15-6.4c", _ALL)
+NOT_AVAILABLE = Reason("not-available", "KSF15-3.9", frozenset())
 CATALOG_FAILED = Reason("catalog-failed", "I8", _ALL)
 
 ALL: tuple[Reason, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Reason))

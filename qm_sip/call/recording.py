@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from qm_sip.call import reasons
 from qm_sip.call.book import Book
-from qm_sip.call.capture import NS, Capture, Closed, Open, Telling, refusal_of
-from qm_sip.call.media_plan import Send
+from qm_sip.call.capture import NS, Capture, Closed, Open, Refused, Telling, refusal_of
+from qm_sip.call.media_plan import Send, other
 from qm_sip.call.words import (
     CloseRecording,
+    CondemnRecording,
+    DestroyRecording,
     DropRecording,
     LoseRecording,
     NoteDecision,
@@ -24,6 +27,10 @@ from qm_sip.call.words import (
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import Decision, Party, Reason, SpanState
+from qm_sip.policy.reasons import OBJECTED, PRIVATE_CALL
+
+if TYPE_CHECKING:
+    from qm_sip.call.voice import Voice
 
 log = logging.getLogger("qm_sip.call")
 
@@ -31,16 +38,30 @@ log = logging.getLogger("qm_sip.call")
 class Recording:
     """The gate, and the taps that were asked for through it."""
 
-    def __init__(self, capture: Capture, book: Book, send: Send, new_id: Callable[[], str]) -> None:
-        self.capture, self.book = capture, book
+    def __init__(
+        self, capture: Capture, book: Book, send: Send, new_id: Callable[[], str], voice: Voice, *, tone: bool
+    ) -> None:
+        self.capture, self.book, self.voice = capture, book, voice
         self._send, self._new_id = send, new_id
+        self._tone = tone  # the agent hears that a recording begins
         self.waits_for_resume = False
         self.began = False  # it was decided, at least once, with both connected
-        self._taps: set[str] = set()  # asked for, and not yet closed
+        self._taps: set[str] = set()  # decided, and not yet closed
+        self._asked: set[str] = set()  # of these: the engine was asked
+        self._closed: list[str] = []  # closed, and on their way to be rendered
+        self._first_kept: float | None = None
+        self._let_go = 0.0  # when a recording of this call was last closed before the call's end
+        self._condemned: set[str] = set()  # to be destroyed, and not yet
+        self._undestroyed = False  # one of them could not be
+        self._then: Callable[[float, bool], None] | None = None  # when the last is destroyed
 
     @property
     def customer(self) -> LegName:
         return self.capture.customer
+
+    @property
+    def agent(self) -> LegName:
+        return other(self.customer)
 
     @property
     def to_tell(self) -> bool:
@@ -56,6 +77,17 @@ class Recording:
         """Whether a tap is open and keeps what arrives."""
         running = self.capture.running
         return running is not None and running.kept_from is not None
+
+    @property
+    def objected_to(self) -> bool:
+        """Whether the customer does not want it."""
+        return isinstance(self.capture.gate, Refused) and OBJECTED in self.capture.gate.reasons
+
+    @property
+    def not_completed(self) -> bool:
+        """Whether the customer is there and has not heard the notice to its end."""
+        gate = self.capture.gate
+        return isinstance(gate, Refused) and reasons.ANNOUNCEMENT_NOT_COMPLETED in gate.reasons
 
     @property
     def closed(self) -> bool:
@@ -94,6 +126,9 @@ class Recording:
         """The two are connected: decide with what is known now, and ask the engine for a tap."""
         if not isinstance(self.capture.gate, Open):
             return
+        if not self.capture.records:
+            self.book.span(self.book.idle, now, self.book.why[0].code if self.book.why else "not-recorded")
+            return
         self.began = True
         decision = self.capture.decide()
         self.book.note(NoteDecision(self.book.call, decision, now, about))
@@ -116,7 +151,8 @@ class Recording:
     def entered(self, recording: str) -> None:
         """Why it exists is on disk. Ask for the tap, unless the call has moved on meanwhile."""
         wanted = self._is_running(recording) and isinstance(self.capture.gate, Open)
-        if wanted and not self.book.held:
+        if wanted and not self.book.interrupted:
+            self._asked.add(recording)
             self._send(self.capture.open())
             return
         self.waits_for_resume = self.waits_for_resume or wanted
@@ -135,15 +171,20 @@ class Recording:
         if running is None or running.recording != event.tap or not isinstance(self.capture.gate, Open):
             return  # it is being closed already
         running.kept_from = event.kept_from_ns / NS
+        if self._first_kept is None:
+            self._first_kept = max(now, running.kept_from)
         self.book.span(SpanState.RECORDED, max(now, running.kept_from), "recorded")
+        if self._tone:
+            self.voice.to_agent(self.agent, "A1", now)
 
     def refused(self, event: protocol.TapRefused, now: float) -> None:
         """The engine holds the gate too, and it says no."""
-        log.error("call %s: the engine refused to record: %s", self.book.call, event.reason)
         self.book.note(DropRecording(self.book.call, event.tap, event.reason))
-        if self._is_running(event.tap):
+        if self._is_running(event.tap) and isinstance(self.capture.gate, Open):
+            log.error("call %s: the engine refused to record: %s", self.book.call, event.reason)
             self._say_no(refusal_of(event.reason), SpanState.FAILED, now)
         self._over(event.tap)
+        self.destroyed(event.tap, now, done=True)  # nothing was kept
 
     def paused(self, event: protocol.TapPaused) -> None:
         """Without news from us for 3 s the engine keeps nothing (I4)."""
@@ -159,7 +200,12 @@ class Recording:
             self.book.span(SpanState.RECORDED, at, "recorded")
 
     def tap_closed(self, event: protocol.TapClosed) -> None:
-        self.book.note(CloseRecording(self.book.call, event.tap, event))
+        if event.tap in self._condemned:
+            self.book.note(DestroyRecording(self.book.call, event.tap, OBJECTED.code))
+        else:
+            self._closed.append(event.tap)
+            self._let_go = max(self._let_go, event.last_ns / NS if event.reason != "private" else 0.0)
+            self.book.note(CloseRecording(self.book.call, event.tap, event))
         self._over(event.tap)
 
     def failed(self, event: protocol.TapFailed, now: float) -> None:
@@ -167,13 +213,22 @@ class Recording:
         log.error(
             "call %s: recording %s failed: %s; the call goes on", self.book.call, event.tap, event.reason
         )
-        self.book.note(LoseRecording(self.book.call, event.tap, event.reason))
-        if self._is_running(event.tap):
+        self._lose(event.tap, event.reason)
+        if self._is_running(event.tap) and isinstance(self.capture.gate, Open):
             self._say_no(reasons.JOURNAL_FAILED, SpanState.FAILED, now)
         self._over(event.tap)
 
+    def _lose(self, tap: str, reason: str) -> None:
+        """What was kept so far is rendered, unless it is to be destroyed."""
+        if tap in self._condemned:
+            self.book.note(DestroyRecording(self.book.call, tap, OBJECTED.code))
+        else:
+            self._closed.append(tap)
+            self.book.note(LoseRecording(self.book.call, tap, reason))
+
     def stop(self, reason: Reason, span: SpanState, now: float) -> None:
         """No more recording in this call; what ran is closed without its last, unconfirmed part."""
+        self._let_go = now if self.capture.running else self._let_go
         self.close(reason.code, keep_held_back=False)
         self._say_no(reason, span, now)
 
@@ -191,15 +246,59 @@ class Recording:
         else:
             self.capture.running = None  # `entered` finds it gone, and drops it
 
-    def engine_died(self, now: float) -> None:
-        """What was kept is recovered as after a crash (I7); nothing more is kept."""
+    # ---------------------------------------------------------------- private, and objections
+
+    def made_private(self, cut_from: float) -> float:
+        """The engine has closed every tap, and will open none again. What these held from `cut_from` on is cut; a
+        recording that was closed before, of the agent before him as a rule, is not: gives how far it really reached.
+        """
+        cut_from = max(cut_from, self._let_go)
+        running = self.capture.running
+        if running is not None and not running.asked:
+            self.capture.running = None  # `entered` finds it gone, and drops it
+        self.book.add_reason(PRIVATE_CALL)
+        self.book.span(SpanState.PRIVATE, cut_from, PRIVATE_CALL.code)
+        self.capture.refuse(PRIVATE_CALL)
+        return cut_from
+
+    def objected(self, now: float, then: Callable[[float, bool], None]) -> None:
+        """The customer objects: nothing more, and what there is of this call is destroyed; `then`, when it is."""
+        self._then = then
+        running = self.capture.running
+        if running is not None and not running.asked:
+            self.capture.running = None
+        self.book.add_reason(OBJECTED)
+        self.book.span(SpanState.OBJECTED, self._first_kept or now, OBJECTED.code)
+        self.capture.refuse(OBJECTED)
+        self._condemned = {*self._closed, *(self._taps & self._asked)}
+        for recording in sorted(self._condemned):
+            self.book.note(CondemnRecording(self.book.call, recording, OBJECTED.code))
+        for recording in self._closed:
+            self.book.note(DestroyRecording(self.book.call, recording, OBJECTED.code))
+        self._perhaps_destroyed(now)
+
+    def destroyed(self, recording: str, now: float, *, done: bool) -> None:
+        """It is gone; or it could not be destroyed now."""
+        if recording in self._condemned:
+            self._condemned.discard(recording)
+            self._undestroyed = self._undestroyed or not done
+            self._perhaps_destroyed(now)
+
+    def _perhaps_destroyed(self, now: float) -> None:
+        if not self._condemned and self._then is not None:
+            then, self._then = self._then, None
+            then(now, not self._undestroyed)
+
+    def engine_died(self, now: float, *, failed: bool) -> None:
+        """What was kept is recovered as after a crash (I7); nothing more is kept. A private call loses nothing."""
         self.lose_taps()
-        self._say_no(reasons.ENGINE_FAILED, SpanState.FAILED, now)
+        if failed and not self.objected_to:
+            self._say_no(reasons.ENGINE_FAILED, SpanState.FAILED, now)
 
     def lose_taps(self) -> None:
         """No journal will be closed any more: what they hold is rendered as after a crash."""
         for tap in sorted(self._taps):
-            self.book.note(LoseRecording(self.book.call, tap, reasons.ENGINE_FAILED.code))
+            self._lose(tap, reasons.ENGINE_FAILED.code)
         self._taps.clear()
         self.capture.running = None
 
@@ -212,21 +311,23 @@ class Recording:
         """
         self.capture.with_agent(party)
         if self.capture.running is not None:
+            self._let_go = now
             self.close("agent-changed", keep_held_back=False)
             self.capture.running = None
             self.book.span(SpanState.TOLD, now, "agent-changed")
-        self.waits_for_resume = self.book.held
-        if talking and not self.book.held:
+        self.waits_for_resume = self.book.interrupted
+        if talking and not self.book.interrupted:
             self.start("new-agent", now)
 
     def resumed(self, now: float) -> None:
         """Nobody holds any more: ask for the recording that had to wait."""
-        if self.waits_for_resume and not self.book.held:
+        if self.waits_for_resume and not self.book.interrupted:
             self.waits_for_resume = False
             self.start("resumed", now)
 
     def new_customer(self, leg: LegName, now: float) -> None:
         """A new outside party has not been told (I2): what was told on that leg is void."""
+        self.capture.proof = None
         self._send(protocol.VoidProofs(self.book.call, leg, reasons.NEW_PARTY_NOT_TOLD.code))
         self.stop(reasons.NEW_PARTY_NOT_TOLD, SpanState.UNTOLD, now)
 
@@ -245,3 +346,5 @@ class Recording:
         self.book.add_reason(reason)
         self.book.span(span, now, reason.code)
         self.capture.refuse(reason)
+        if span is SpanState.FAILED:
+            self.voice.to_agent(self.agent, "A14", now)

@@ -9,80 +9,50 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
 
-from qm_sip.announce.choose import prompt_for
-from qm_sip.announce.prompts import Prompt, PromptLibrary
-from qm_sip.call import headers, reasons
-from qm_sip.call.book import Blank, Book
-from qm_sip.call.call import Call, Way
-from qm_sip.call.capture import Capture
+from qm_sip.announce.prompts import PromptLibrary
+from qm_sip.announce.receipts import Receipt
+from qm_sip.call.arrival import Arrival, CallRefused
+from qm_sip.call.call import Call
 from qm_sip.call.desk import Media, Met
+from qm_sip.call.listening import Listening
 from qm_sip.call.recording import Recording
-from qm_sip.call.session import read_sdp, unreadable, unrecordable
+from qm_sip.call.service import ServiceCall
 from qm_sip.call.words import (
     CountConfidential,
+    DestroyFailed,
     Keeper,
     KeeperEvent,
+    RecordingDestroyed,
     RecordingFailed,
     RecordingOpened,
     RowFailed,
     RowOpened,
+    SessionFailed,
+    SessionOpened,
 )
-from qm_sip.config import Config, Peer, Route
+from qm_sip.config import Config
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
+from qm_sip.policy.draw import Seeds
 from qm_sip.policy.facts import (
     CallFacts,
     CallId,
-    Decision,
-    Direction,
     LineKind,
-    Offered,
-    Reason,
-    SpanState,
-    Use,
+    Party,
 )
-from qm_sip.policy.gate import decide
-from qm_sip.policy.identify import line_of, meet, read_facts
-from qm_sip.policy.path import MediaPath, path_for
+from qm_sip.policy.identify import meet
 from qm_sip.private import Private
 from qm_sip.sip import events as sip
-from qm_sip.sip.address import NameAddr, Uri
-from qm_sip.sip.grammar import SipParseError
 from qm_sip.sip.message import Request
+from qm_sip.sip.timers import Timers
 from qm_sip.sip.ua import Credentials, UserAgent
 
 log = logging.getLogger("qm_sip.call")
 
-UNRECORDABLE = {
-    "encrypted": reasons.MEDIA_ENCRYPTED,
-    "codec": reasons.CODEC_NOT_RECORDABLE,
-    "engine": reasons.ENGINE_FAILED,
-}
-
-
 COMPLAIN_EVERY = 30.0  # seconds between log lines about the same silent peer
-
-
-class CallRefused(Exception):
-    """This INVITE gets a final failure at once."""
-
-    def __init__(self, status: int, why: str) -> None:
-        self.status, self.why = status, why
-        super().__init__(why)
-
-
-@dataclass(frozen=True)
-class Intent:
-    """What is meant to happen with a call's audio, before anybody has been told."""
-
-    decision: Decision  # supposing that everybody is told
-    prompt: Prompt | None  # by which they are; None: it will not be recorded
-    why_not: tuple[Reason, ...]
-    idle: SpanState
 
 
 class Settings(NamedTuple):
@@ -90,6 +60,31 @@ class Settings(NamedTuple):
 
     config: Config
     library: PromptLibrary
+
+
+class Features(Protocol):
+    """Whoever serves those who dial a code instead of a number (`qm_sip/features.py`)."""
+
+    def serve(self, event: sip.CallOffered, peer: str, config: Config, called: str, now: float) -> bool:
+        """Serve it, if what was dialled is a code of ours. Raises CallRefused."""
+
+    def receipt_for(self, request: Request, facts: CallFacts, now: float) -> Receipt | None:
+        """What the customer of this call was told a while ago, while he waited."""
+
+    def wants_private(self, party: Party) -> bool:
+        """Whether this agent wants his next call to be private. Uses nothing up."""
+
+    def takes_private(self, party: Party) -> bool:
+        """The same, and a wish for one call is used up by it."""
+
+    def refuse_private(self, event: sip.CallOffered, now: float) -> None:
+        """Tell whoever dialled it that the law requires a recording (A7)."""
+
+    def ready(self, call: Call, now: float) -> None:
+        """An agent and a customer talk."""
+
+    def record_kept(self, event: SessionOpened | SessionFailed, now: float) -> None:
+        """A listening session was written down, or could not be."""
 
 
 class Switchboard:
@@ -104,6 +99,12 @@ class Switchboard:
     ) -> None:
         self.ua, self.media, self.keeper, self.settings = ua, media, keeper, settings
         self.engine_up = True
+        self.timers = Timers()
+        self.features: Features | None = None
+        self.seeds = Seeds()  # to draw samples by
+        self.services: dict[str, ServiceCall] = {}  # by engine call
+        self._service_legs: dict[sip.LegId, ServiceCall] = {}
+        self._now = 0.0  # of the last event
         self.calls: dict[CallId, Call] = {}
         self._legs: dict[sip.LegId, tuple[Call, LegName]] = {}
         self._credentials: dict[str, Credentials] = {}
@@ -137,6 +138,32 @@ class Switchboard:
             self._complained[peer] = now
             log.warning("peer %s does not answer: calls to it fail (is it up, and next_hop right?)", peer)
 
+    def takes_private(self, party: Party) -> bool:
+        return self.features is not None and self.features.takes_private(party)
+
+    def ready(self, call: Call, now: float) -> None:
+        if self.features is not None:
+            self.features.ready(call, now)
+
+    def wall(self) -> datetime:
+        return self._wall()
+
+    def now(self) -> float:
+        """Monotonic seconds, as of the last event."""
+        return self._now
+
+    def at(self, monotonic: float) -> datetime:
+        """The wall clock's time of a monotonic moment."""
+        return self._wall() - timedelta(seconds=self._now - monotonic)
+
+    def enter(self, service: ServiceCall) -> None:
+        """A one-leg call begins: events of its leg and of its engine call are its own."""
+        self.services[service.id] = service
+        self._service_legs[service.leg] = service
+
+    def service_over(self, service: ServiceCall) -> None:
+        self.services.pop(service.id, None)
+
     def calling(self, call: Call) -> None:
         self._legs[call.legs["callee"]] = (call, "callee")
 
@@ -145,12 +172,23 @@ class Switchboard:
 
     # ---------------------------------------------------------------- events
 
+    def next_timer(self) -> float | None:
+        """When `advance` is wanted next."""
+        return self.timers.next()
+
+    def advance(self, now: float) -> None:
+        """Do what is due."""
+        self._now = now
+        self.timers.advance(now)
+
     def on_sip(self, event: sip.UaEvent, now: float) -> None:
+        self._now = now
         if isinstance(event, sip.CallOffered):
             self._offered(event, now)
             return
         known = self._legs.get(event.leg)
         if known is None:
+            self._on_service(event, now)
             return
         call, leg = known
         if isinstance(event, sip.LegGone):
@@ -181,11 +219,43 @@ class Switchboard:
             case sip.Cancelled() | sip.Ended():
                 call.ended_by(leg, event.request, now)
 
-    def on_media(self, event: protocol.Event, now: float) -> None:
-        call = self.calls.get(CallId(getattr(event, "call", "")))
-        if call is None:
+    def _on_service(self, event: sip.UaEvent, now: float) -> None:
+        service = self._service_legs.get(event.leg)
+        if service is None:
             return
         match event:
+            case sip.LegGone():
+                del self._service_legs[event.leg]
+            case sip.Answered():
+                service.answered(event.response, now)
+            case sip.Acknowledged():
+                service.acknowledged(event.request, now)
+            case sip.OfferReceived():
+                service.offered(event.request, now)
+            case sip.InDialogRequest():
+                service.asked(event.token, event.request, now)
+            case sip.Rejected() | sip.Cancelled() | sip.Ended():
+                service.ended(now)
+
+    def on_media(self, event: protocol.Event, now: float) -> None:
+        self._now = now
+        name = getattr(event, "call", "")
+        if (service := self.services.get(name)) is not None:
+            self._on_service_media(event, service, now)
+            return
+        call = self.calls.get(CallId(name))
+        if call is None:
+            return
+        listening = call.listeners.get(getattr(event, "tap", ""))
+        if listening is not None:
+            self._on_listening(event, listening, now)
+            call.tap_over(now)
+            return
+        match event:
+            case protocol.CodeMatched():
+                call.keypad.matched(event, now)
+            case protocol.MadePrivate():
+                call.private.made(event, now)
             case protocol.LegOpened():
                 call.leg_opened(event, now)
             case protocol.PromptFinished():
@@ -198,6 +268,32 @@ class Switchboard:
                 self._on_tap(event, call, call.recording, now)
 
     @staticmethod
+    def _on_service_media(event: protocol.Event, service: ServiceCall, now: float) -> None:
+        match event:
+            case protocol.LegOpened():
+                service.leg_opened(event, now)
+            case protocol.Digit():
+                service.digit(event, now)
+            case protocol.PromptFinished():
+                service.prompt_finished(event, now)
+            case protocol.PromptFailed():
+                service.prompt_over(event.play, now)
+            case protocol.CommandFailed():
+                service.no_sockets(now)
+
+    @staticmethod
+    def _on_listening(event: protocol.Event, listening: Listening, now: float) -> None:
+        match event:
+            case protocol.TapOpened():
+                listening.opened(event, now)
+            case protocol.TapRefused():
+                listening.refused(event, now)
+            case protocol.TapPaused():
+                listening.paused(event, now)
+            case protocol.TapClosed():
+                listening.closed(event, now)
+
+    @staticmethod
     def _on_tap(event: protocol.Event, call: Call, recording: Recording, now: float) -> None:
         match event:
             case protocol.TapOpened():
@@ -206,16 +302,21 @@ class Switchboard:
                 recording.paused(event)
             case protocol.TapRefused():
                 recording.refused(event, now)
-                call.tap_over()
+                call.tap_over(now)
             case protocol.TapClosed():
                 recording.tap_closed(event)
-                call.tap_over()
+                call.tap_over(now)
             case protocol.TapFailed():
                 recording.failed(event, now)
-                call.tap_over()
+                call.tap_over(now)
 
     def on_kept(self, event: KeeperEvent, now: float) -> None:
         """The keeper has written something down, or could not."""
+        self._now = now
+        if isinstance(event, SessionOpened | SessionFailed):
+            if self.features is not None:
+                self.features.record_kept(event, now)
+            return
         call = self.calls.get(event.call) if event.call else None
         if call is None:
             return
@@ -226,13 +327,19 @@ class Switchboard:
                 call.row_failed(event.reason, now)
             case RecordingOpened() if call.recording:
                 call.recording.entered(event.recording)
-                call.tap_over()
+                call.tap_over(now)
             case RecordingFailed() if call.recording:
                 call.recording.not_entered(event.recording, event.reason, now)
-                call.tap_over()
+                call.tap_over(now)
+            case RecordingDestroyed() if call.recording:
+                call.recording.destroyed(event.recording, now, done=True)
+            case DestroyFailed() if call.recording:
+                call.recording.destroyed(event.recording, now, done=False)
 
     def engine_died(self, now: float) -> None:
-        self.engine_up = False
+        self.engine_up, self._now = False, now
+        for service in list(self.services.values()):
+            service.engine_died(now)
         for call in list(self.calls.values()):
             call.engine_died(now)
 
@@ -240,13 +347,15 @@ class Switchboard:
         self.engine_up = True
 
     def hang_up_all(self, now: float) -> None:
+        for service in list(self.services.values()):
+            service.hang_up(now)
         for call in list(self.calls.values()):
             call.hang_up(now)
 
     @property
     def legs_known(self) -> int:
         """How many legs belong to a call. Goes back to zero."""
-        return len(self._legs)
+        return len(self._legs) + len(self._service_legs)
 
     def prompts_in_use(self, line: str) -> set[str]:
         """What running calls of this line play or have played: after a reload the engine must still know it."""
@@ -270,150 +379,16 @@ class Switchboard:
 
     def _offered(self, event: sip.CallOffered, now: float) -> None:
         try:
-            call = self._new_call(event, now)
+            call = Arrival(self, event, now).call()
+            if call is None:
+                return
         except CallRefused as refused:
             log.warning("an INVITE was answered %d: %s", refused.status, refused.why)
             self.ua.reject(event.leg, refused.status, now=now)
             return
+        for ours in (party for party in call.facts.parties if not party.outside):
+            for other in self.calls.values():
+                other.who.may_consult(ours, now)
         self.calls[call.id] = call
         self._legs[event.leg] = (call, "caller")
         call.begin(event.request, now)
-
-    def _new_call(self, event: sip.CallOffered, now: float) -> Call:
-        config, library = self.settings
-        peer = peer_of(config, event.source)
-        if peer is None:
-            raise CallRefused(403, "its source is no peer")
-        called = called_number(event.request)
-        route = config.route(peer, called)
-        if route is None:
-            raise CallRefused(404, f"no route for a call from peer {peer}")
-        if unreadable(event.request):
-            raise CallRefused(488, "its SDP cannot be read")
-        offered = read_offered(event.request, config, peer, route, called)
-        facts = read_facts(config, offered, CallId(self.new_id()), self._wall())
-        intent = self._intent(event.request, config, library, facts)
-        customer: LegName = "callee" if facts.direction is Direction.OUTBOUND else "caller"
-        capture = None
-        if intent.prompt is not None:
-            capture = Capture(config, facts, intent.prompt, customer)
-        return Call(
-            self,
-            self._book(facts, intent, now),
-            config,
-            facts,
-            self._way(event, config, peer, route, called),
-            event.leg,
-            customer=customer,
-            intent=intent.decision,
-            capture=capture,
-            before_ring=capture is not None
-            and customer == "caller"
-            and line_of(config, facts).announce == "before-ring",
-        )
-
-    def _book(self, facts: CallFacts, intent: Intent, now: float) -> Book:
-        """Of a confidential call only a count exists; of an emergency call nothing (I8, people.md section 1)."""
-        if facts.kind is LineKind.CONFIDENTIAL:
-            self.count_confidential()
-        if facts.kind in (LineKind.CONFIDENTIAL, LineKind.EMERGENCY):
-            return Blank(facts.call, now)
-        return Book(facts.call, self.keeper, intent.idle, intent.why_not, now)
-
-    def _intent(self, request: Request, config: Config, library: PromptLibrary, facts: CallFacts) -> Intent:
-        decision = decide(config, facts, Use.RECORD, suppose_told=True)
-        if path_for(facts, decision) is not MediaPath.RELAY:
-            return Intent(decision, None, decision.reasons, idle_span(facts))
-        offer = read_sdp(request)
-        problem = (unrecordable(offer) if offer else None) or (None if self.engine_up else "engine")
-        if problem == "no-audio":
-            raise CallRefused(488, "its SDP has no audio")
-        if problem is not None:
-            span = SpanState.FAILED if problem == "engine" else SpanState.REFUSED
-            return Intent(decision, None, (UNRECORDABLE[problem],), span)
-        prompt = prompt_for(config, library, facts, [p.name for p in decision.purposes], [Use.RECORD])
-        if prompt is None:
-            return Intent(decision, None, (reasons.PROMPT_MISSING,), SpanState.REFUSED)
-        return Intent(decision, prompt, (), SpanState.UNTOLD)
-
-    def _way(self, event: sip.CallOffered, config: Config, peer: str, route: Route, called: str) -> Way:
-        target = config.peer(route.to)
-        if target.next_hop is None:
-            raise CallRefused(503, f"peer {route.to} has no next_hop")
-        peers: dict[LegName, Peer] = {"caller": config.peer(peer), "callee": target}
-        believed = frozenset(leg for leg, known in peers.items() if known.trusted)
-        request = event.request
-        host, port = target.next_hop
-        user = user_part(request.uri)
-        over = () if target.transport == "udp" else (("transport", target.transport),)
-        uri = str(Uri.sip(host, port, user, over))
-        return Way(
-            uri=uri,
-            to=f"<{uri}>",
-            from_=from_value(request, event.local),
-            headers=headers.of_invite(request, config.server.sip.carry_headers, trusted=len(believed) == 2),
-            destination=sip.Address(host, port, target.transport),
-            local=event.local,
-            max_forwards=max_forwards(request) - 1,
-            believed=believed,
-            peer=route.to,
-        )
-
-
-def idle_span(facts: CallFacts) -> SpanState:
-    """What the whole of a direct call is, for the book: left alone, or refused because a rule said no."""
-    if facts.kind is LineKind.PRIVATE:
-        return SpanState.PRIVATE
-    return SpanState.NOT_SELECTED
-
-
-def read_offered(request: Request, config: Config, peer: str, route: Route, called: str) -> Offered:
-    """What SIP showed of a new call. Identity and X- headers are read only from a trusted peer."""
-    trusted = config.peer(peer).trusted
-    sender = headers.user_of(request.get("From")) or ""
-    asserted = headers.identities(request) if trusted else []
-    diverted = [headers.user_of(value) for value in request.values("Diversion")] if trusted else []
-    carried = headers.received(request, config.server.sip.carry_headers) if trusted else {}
-    session = request.get("Session-ID")
-    return Offered(
-        peer=peer,
-        direction=route.direction,
-        called=Private(called),
-        caller=Private([*asserted, sender][0]),
-        also=tuple(Private(user) for user in (*asserted[1:], sender) if user),
-        diverted_from=tuple(Private(user) for user in diverted if user),
-        headers={**carried, **({"session-id": session} if session else {})},
-    )
-
-
-def peer_of(config: Config, source: sip.Address) -> str | None:
-    """The peer that a request came from. Of a connection the port says nothing."""
-    return config.peer_of(source.host, None if source.reliable else source.port)
-
-
-def called_number(request: Request) -> str:
-    """The number or user that is called: the user part of the Request-URI, without its parameters."""
-    try:
-        return Uri.parse(request.uri).number
-    except SipParseError:
-        raise CallRefused(416, "its Request-URI cannot be read") from None
-
-
-def user_part(uri: str) -> str:
-    return Uri.parse(uri).number
-
-
-def from_value(request: Request, local: sip.Address) -> str:
-    """The caller's display name and user, at our own address: the peer answers us, not him."""
-    try:
-        sender = NameAddr.parse(request.get("From") or "")
-    except SipParseError:
-        return f"<{Uri.sip(local.host, local.port, 'anonymous')}>"
-    ours = Uri.sip(local.host, local.port, sender.uri.number or "anonymous")
-    return str(replace(sender, uri=ours, params=()))
-
-
-def max_forwards(request: Request) -> int:
-    """Max-Forwards as received, 70 if there is none (RFC 7332: a B2BUA keeps counting)."""
-    value = (request.get("Max-Forwards") or "").strip()
-    return int(value) if value.isdigit() else 70

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from qm_sip.policy.facts import CallFacts, Decision, LineKind, Use
+from qm_sip.policy.facts import CallFacts, LineKind, Use
 from qm_sip.policy.gate import decide
 
 if TYPE_CHECKING:
@@ -22,13 +22,18 @@ class MediaPath(StrEnum):
     RELAY = "relay"  # the tapped relay
 
 
-def path_for(facts: CallFacts, decision: Decision) -> MediaPath:
-    """Say where the media goes of a call of which this was decided, supposing that everybody is told."""
-    if decision.allowed:
+def uses_if_told(config: Config, facts: CallFacts) -> frozenset[Use]:
+    """Say for what the call's audio could be used, once every outside party has been told."""
+    return frozenset(use for use in Use if decide(config, facts, use, suppose_told=True).allowed)
+
+
+def path_for(facts: CallFacts, uses: frozenset[Use]) -> MediaPath:
+    """Say where the media goes of a call that could be used for this."""
+    if uses:
         return MediaPath.RELAY
     return MediaPath.UNTOUCHED if facts.kind is LineKind.EMERGENCY else MediaPath.DIRECT
 
 
 def media_path(config: Config, facts: CallFacts) -> MediaPath:
-    """Say where the media of this call goes. Nobody listens live yet: recording is the one use there is."""
-    return path_for(facts, decide(config, facts, Use.RECORD, suppose_told=True))
+    """Say where the media of this call goes."""
+    return path_for(facts, uses_if_told(config, facts))

@@ -6,26 +6,51 @@ catalog, a dying engine. What must hold afterwards is the same for all of them. 
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 
+from qm_sip.announce.receipts import Receipts
+from qm_sip.call.arrival import Arrival, Intent
 from qm_sip.call.book import Book
 from qm_sip.call.call import Call
 from qm_sip.call.exchange import Exchange
+from qm_sip.call.keypad import Keypad
+from qm_sip.call.listening import Listening
+from qm_sip.call.objection import Objections
+from qm_sip.call.pausing import Pausing
+from qm_sip.call.private import PrivateCall
 from qm_sip.call.recording import Recording
 from qm_sip.call.spans import add_up
-from qm_sip.call.switchboard import Intent, Switchboard
-from qm_sip.call.words import CountConfidential, FinishRow, ForgetCall, NoteTold, OpenRecording, OpenRow
+from qm_sip.call.words import (
+    CloseSession,
+    CountConfidential,
+    DestroyRecording,
+    DropRecording,
+    FinishRow,
+    ForgetCall,
+    NoteObjection,
+    NotePrivate,
+    NoteSession,
+    NoteTold,
+    OpenRecording,
+    OpenRow,
+    OpenSession,
+)
 from qm_sip.errors import BrokenInvariant
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
-from qm_sip.policy.facts import CallFacts, Decision, Outcome, SpanState
+from qm_sip.monitor.session import Session
+from qm_sip.policy.facts import CallFacts, Decision, Outcome, PersonId, SpanState, Use
+from qm_sip.privateline.presets import PresetMode
 from qm_sip.sip.sdp import Direction
+from tests.call import test_beforehand, test_listening, test_objection, test_pausing, test_private
 from tests.call import test_journeys as journeys
-from tests.call.world import Phone, World
+from tests.call.world import Phone, World, settings
 
 DEEP = os.environ.get("QM_SIP_TEST_DEPTH") == "deep"
 HISTORIES = 20_000 if DEEP else 600
@@ -42,6 +67,9 @@ LINES = {  # number, line, caller: what the call is
     "emergency": ("112", "outbound", "1001"),
     "unknown-agent": ("1777", "sales", "0612345678"),
 }
+MORE = ("keys", "keys", "listen", "preset", "direct-refused")
+KEYS = ("*1", "*1", "*8", "9", "*9", "*2", "8", "*8", "*", "5*1", "**9", "123")
+DAY = timedelta(days=1)
 RECORDABLE = {"sales", "support", "outbound"}
 IDENTITIES = ["1001", "1002", "1003", "1900", "0687654321", "1777"]
 
@@ -54,6 +82,7 @@ class History:
         self.kind = self.rng.choice([*LINES, *RECORDABLE])
         self.world = World(seed, loss=self.rng.choice([0.0, 0.0, 0.0, 0.05, 0.2]))
         self.nothing_after: float | None = None  # a party came who must not be kept, or has not been told
+        self.supervisor: Phone | None = None
 
     def play(self) -> None:
         world, rng = self.world, self.rng
@@ -65,7 +94,7 @@ class History:
             world.run(rng.choice([0.02, 0.1, 0.3, 0.7, 1.5]))
             self._something()
         world.run(rng.choice([0.02, 0.5, 1.0]))
-        for phone in (world.caller, world.agent):
+        for phone in (world.caller, world.agent, self.supervisor):
             if phone is not None and not phone.gone:
                 world.hang_up(phone)
                 world.run(rng.choice([0.0, 0.02, 0.3]))
@@ -86,7 +115,9 @@ class History:
     def _something(self) -> None:
         world, rng = self.world, self.rng
         phones = [phone for phone in (world.caller, world.agent) if phone and phone.up and not phone.gone]
-        what = rng.choice(["nothing", "hold", "resume", "refresh", "becomes", "hang-up", "engine", "stall"])
+        what = rng.choice(
+            ["nothing", "hold", "resume", "refresh", "becomes", "hang-up", "engine", "stall", *MORE, *MORE]
+        )
         if what == "engine" and rng.random() < 0.3 and not world.engine.dead:
             world.engine.dead = True
             world.switchboard.engine_died(world.now)
@@ -94,7 +125,18 @@ class History:
             world.leases = not world.leases
         elif what == "hang-up" and rng.random() < 0.4:
             world.hang_up(rng.choice([world.caller, *phones]))
-        elif phones:
+        elif what == "preset" and rng.random() < 0.3:
+            world.features.presets.set(
+                PersonId("a1"), None, PresetMode.NEXT_CALL, world.switchboard.wall() + DAY
+            )
+        elif what == "listen" and self.supervisor is None and not world.engine.dead:
+            self.supervisor = world.dial("*55", caller="1050", aside=True)
+            world.later(0.6, lambda: world.press(self.supervisor, "1001#1246813"))
+        elif what == "keys" and phones:
+            world.press(rng.choice(phones), rng.choice(KEYS))
+        elif what == "direct-refused" and phones:
+            world.refuses_offers.add(rng.choice(phones).leg)
+        elif phones and what not in MORE:
             self._signal(what, rng.choice(phones))
 
     def _signal(self, what: str, phone: Phone) -> None:
@@ -119,6 +161,7 @@ def faults(history: History) -> Iterator[str]:
     yield from _left_over(history.world)
     yield from _the_book(history)
     yield from _what_was_kept(history)
+    yield from _what_keys_promise(history.world)
 
 
 def _left_over(world: World) -> Iterator[str]:
@@ -135,15 +178,63 @@ def _left_over(world: World) -> Iterator[str]:
         yield "the engine was not told that a call is over"
 
 
+def _what_keys_promise(world: World) -> Iterator[str]:
+    """I5, WP-26, I10: private is for good, an objection leaves nothing, nobody listens to whom was not told."""
+    words, commands = world.keeper.words, world.engine.commands
+    alive = not world.engine.dead
+    for private in world.keeper.said(NotePrivate)[:1]:
+        row = next((word for word in world.keeper.said(FinishRow)), None)
+        since = row.started + private.since_ms / 1000 if row else world.now
+        late = [at for _, at in journeys.kept(world) if at > since - private.cut_ms / 1000 + 0.001]
+        if late and alive:
+            yield f"{len(late)} packets of a private call are kept, the last at {max(late):.3f}, since {since:.3f}"
+        if row and row.spans[-1].state not in (SpanState.PRIVATE, SpanState.OBJECTED):
+            yield f"a private call ends as {row.spans[-1].state}"
+    objected = [word for word in world.keeper.said(NoteObjection) if Use.RECORD in word.uses]
+    if objected:
+        entered = {word.recording for word in world.keeper.said(OpenRecording)}
+        dropped = {word.recording for word in world.keeper.said(DropRecording)}
+        destroyed = {word.recording for word in world.keeper.said(DestroyRecording)}
+        if entered - dropped - destroyed:
+            yield "a recording outlived the customer's objection"
+        at = words.index(objected[0])
+        if any(isinstance(word, OpenRecording) for word in words[at:]):
+            yield "a recording was begun after the customer had objected"
+        confirmed = [play for play in world.engine.asked(protocol.Play) if play.prompt in CONFIRMS()]
+        if world.keeper.fails and destroyed and confirmed:
+            yield "the customer was told that it is erased, and it is not"
+    for tap in world.engine.asked(protocol.OpenTap):
+        if tap.use == "listen" and not any(
+            isinstance(play, protocol.Play) and play.for_tap == tap.tap
+            for play in commands[: commands.index(tap)]
+        ):
+            yield "a listener's tap was asked for before the agent's notice"
+    opened = [word.row.session for word in world.keeper.said(OpenSession)]
+    closed = [word.session for word in world.keeper.said(CloseSession)]
+    if sorted(opened) != sorted(closed):
+        yield f"{len(opened)} listening sessions were opened, {len(closed)} closed"
+    if world.features.room.sessions or world.switchboard.services:
+        yield "a session is left"
+
+
+@functools.cache
+def CONFIRMS() -> frozenset[str]:
+    """What says that everything is erased: K14 promises nothing of the past, K15 does."""
+    library = settings().library
+    found = (library.find("K15", language) for language in ("nl", "en"))
+    return frozenset(prompt.digest for prompt in found if prompt)
+
+
 def _the_book(history: History) -> Iterator[str]:
     """I8: one row, one outcome, spans that add up; of a confidential call a count and nothing else."""
     words = history.world.keeper.words
     rows, ends = history.world.keeper.said(OpenRow), history.world.keeper.said(FinishRow)
     if history.kind in ("council", "from-council", "emergency"):
         expected = 0 if history.kind == "emergency" else 1
+        words = [word for word in words if not isinstance(word, OpenSession | NoteSession | CloseSession)]
         if len(words) != expected or not all(isinstance(word, CountConfidential) for word in words):
             yield f"of a {history.kind} call this was kept: {[type(word).__name__ for word in words]}"
-        if history.world.engine.asked(protocol.OpenCall):
+        if [one for one in history.world.engine.asked(protocol.OpenCall) if one.line]:
             yield "a socket was opened for a call that must not come here (I1)"
         return
     forgotten = history.world.keeper.said(ForgetCall)
@@ -159,8 +250,9 @@ def _the_book(history: History) -> Iterator[str]:
     entered, over = history.world.recordings()
     if any(word.agent is None or word.agent.person not in ("a1", "a2") for word in entered):
         yield "somebody outside the population was recorded (KSF15-3.2a)"
-    if len(entered) != len(over):
-        yield f"{len(entered)} recordings entered, {len(over)} ended"
+    ends_of = {word.recording for word in (*over, *history.world.keeper.said(DestroyRecording))}
+    if {word.recording for word in entered} != ends_of:
+        yield f"{len(entered)} recordings entered, {len(ends_of)} ended"
 
 
 def _what_was_kept(history: History) -> Iterator[str]:
@@ -168,7 +260,7 @@ def _what_was_kept(history: History) -> Iterator[str]:
     world = history.world
     arrivals = [at for _, at in journeys.kept(world)]
     told = [word.told for word in world.keeper.said(NoteTold)]
-    asked = world.engine.asked(protocol.OpenTap)
+    asked = [tap for tap in world.engine.asked(protocol.OpenTap) if tap.use == "record"]
     if len(asked) > len(world.keeper.said(OpenRecording)):
         yield "a tap was asked for before its recording was entered (I3)"
     if arrivals and not told:
@@ -208,8 +300,8 @@ def _no_hold(self: Exchange, leg: LegName, now: float) -> None:
     self._held.add(leg)
 
 
-def _book_of_everybody(self: Switchboard, facts: CallFacts, intent: Intent, now: float) -> Book:
-    return Book(facts.call, self.keeper, intent.idle, intent.why_not, now)
+def _book_of_everybody(self: Arrival, facts: CallFacts, intent: Intent) -> Book:
+    return Book(facts.call, self.board.keeper, intent.idle, intent.why_not, self.now)
 
 
 def _ask_at_once(self: Recording, decision: Decision) -> None:
@@ -218,26 +310,57 @@ def _ask_at_once(self: Recording, decision: Decision) -> None:
     self._send(self.capture.open())
 
 
+def _as_if_agreed(self: Exchange, leg: LegName, now: float, *, agreed: bool) -> None:
+    if self._trying is not None and not self._ours:
+        trying, self._trying = self._trying, None
+        trying.done(now, True)
+
+
 def _nobody(*args: object, **kwargs: object) -> None:
     """A guard that was taken out."""
 
 
 GUARDS: dict[str, tuple[type, str, object]] = {
     "the engine is told of a hold": (Exchange, "_hold", _no_hold),
-    "a confidential call has no book": (Switchboard, "_book", _book_of_everybody),
+    "a confidential call has no book": (Arrival, "_book", _book_of_everybody),
     "a tap waits for its recording's row": (Recording, "_ask", _ask_at_once),
     "a new customer voids what was told": (Recording, "new_customer", _nobody),
-    "a call that turns confidential leaves the engine": (Call, "_become_confidential", _nobody),
+    "a call that turns confidential leaves the engine": (Call, "become_confidential", _nobody),
     "a row is finished when the call is over": (Book, "finish", _nobody),
     "the callee is ended with the caller": (Call, "_end_callee", _nobody),
     "taps are closed with the call": (Recording, "close", _nobody),
+    "what was captured is destroyed": (Recording, "objected", lambda self, now, then: then(now, True)),
+    "he is told that it is erased when it is": (
+        Objections,
+        "_destroyed",
+        lambda self, now, done: self._confirm(now),
+    ),
+    "an objection is kept with his call": (Call, "object", _nobody),
+    "a private call refuses every new recording": (
+        Recording,
+        "made_private",
+        lambda self, cut_from: cut_from,
+    ),
+    "a private call goes direct": (PrivateCall, "_switch", _nobody),
+    "both sides must agree to it": (Exchange, "_tried", _as_if_agreed),
+    "the disk does not hold up the switch": (PrivateCall, "_give_up_waiting", _nobody),
+    "one key means nothing later on": (Keypad, "_finger_is_late", _nobody),
+    "a session that is not on the disk does not begin": (
+        Session,
+        "not_opened",
+        lambda self, now: self.opened(now),
+    ),
+    "a listener is refused for a reason": (Session, "_not_hearable", _nobody),
+    "listeners end with the agent they were for": (Listening, "agent_changed", _nobody),
+    "a receipt is one customer's": (Receipts, "find", lambda self, token, *who: self._held.get(token)),
+    "a pause ends by itself": (Pausing, "_ring", _nobody),
 }
 
 
 def _fails(journey: Callable[[], None]) -> bool:
     try:
         journey()
-    except (AssertionError, IndexError):  # no row where one is due
+    except (AssertionError, IndexError, ValueError):  # no row, or no word, where one is due
         return True
     return False
 
@@ -245,6 +368,21 @@ def _fails(journey: Callable[[], None]) -> bool:
 JOURNEYS = (
     journeys.test_what_is_said_on_hold_is_not_kept,
     journeys.test_a_hang_up_of_either_side_ends_the_other,
+    test_objection.test_star_nine_destroys_what_there_is_and_only_then_says_so,
+    test_objection.test_where_it_could_not_be_destroyed_nobody_is_told_that_it_was,
+    test_objection.test_the_single_key_still_counts_just_after_the_notice_and_no_longer_in_a_menu_later,
+    test_private.test_nothing_after_the_key_and_nothing_of_the_ten_seconds_before_it_is_in_the_journal,
+    test_private.test_the_agent_hears_that_it_is_so_and_then_both_are_asked_at_once_to_talk_directly,
+    test_private.test_where_one_side_will_not_talk_directly_both_stay_on_a_relay_that_nobody_can_tap,
+    test_private.test_a_disk_that_stands_still_does_not_keep_the_call_from_becoming_direct,
+    test_listening.test_a_customer_who_was_not_told_of_listening_is_not_listened_to,
+    test_listening.test_idle_private_and_objected_sound_the_same,
+    test_listening.test_it_ends_when_another_agent_takes_over,
+    test_listening.test_a_session_that_cannot_be_written_down_does_not_begin,
+    test_pausing.test_it_ends_by_itself,
+    lambda: test_beforehand.test_whoever_brings_no_receipt_of_his_own_is_told_when_the_agent_answers(
+        "customer"
+    ),
 )
 
 

@@ -8,6 +8,7 @@ from qm_sip.call.states import State
 from qm_sip.call.switchboard import Settings
 from qm_sip.call.words import (
     CountConfidential,
+    DestroyRecording,
     FinishRow,
     ForgetCall,
     KeeperEvent,
@@ -35,13 +36,18 @@ def answering(world: World, after: float = 0.5, identity: str = "1001") -> None:
 
 
 def kept(world: World) -> list[tuple[int, float]]:
-    """(channel, arrival in seconds) of every packet in every journal."""
+    """(channel, arrival in seconds) of every packet in any journal that is left: what a cut covers does not count."""
     journals, keys = world.engine.sim.journals(), world.engine.sim.keys()
-    return [
-        (packet[0], packet[5] / NS)
-        for tap, data in journals.items()
-        for packet in open_journal(data, keys[tap]).packets
-    ]
+    destroyed = {word.recording for word in world.keeper.said(DestroyRecording)}
+    found = []
+    for tap, data in journals.items():
+        if tap in destroyed:
+            continue
+        journal = open_journal(data, keys[tap])
+        for packet in journal.packets:
+            if not any(begin <= packet[5] <= end for begin, end in journal.cuts):
+                found.append((packet[0], packet[5] / NS))
+    return found
 
 
 def states(world: World) -> list[SpanState]:
@@ -98,7 +104,7 @@ def test_outbound_the_customer_is_the_callee_and_is_told_when_he_answers() -> No
     world.run(0.5)
     ended(world)
     assert world.outcomes()[0].outcome is Outcome.RECORDED
-    (play,) = world.engine.asked(protocol.Play)
+    (play,) = [play for play in world.engine.asked(protocol.Play) if not play.overlay]
     assert play.leg == "callee"
 
 
@@ -659,7 +665,7 @@ def test_a_reload_that_changes_the_prompt_leaves_running_calls_the_one_they_hear
     answering(world)
     customer = world.dial("1001", line="sales")
     world.run(3.0)
-    (play,) = world.engine.asked(protocol.Play)
+    (play,) = [play for play in world.engine.asked(protocol.Play) if not play.overlay]
     assert world.switchboard.prompts_in_use("support") == set()
     world.engine.send(protocol.LoadLine("sales", ["another", *world.switchboard.prompts_in_use("sales")]))
     assert world.agent is not None

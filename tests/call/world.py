@@ -14,7 +14,7 @@ import random
 import shutil
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -29,6 +29,8 @@ from qm_sip.call.switchboard import Settings, Switchboard
 from qm_sip.call.words import (
     CloseRecording,
     CountConfidential,
+    DestroyFailed,
+    DestroyRecording,
     DropRecording,
     FinishRow,
     ForgetCall,
@@ -36,17 +38,29 @@ from qm_sip.call.words import (
     LoseRecording,
     OpenRecording,
     OpenRow,
+    OpenSession,
+    RecordingDestroyed,
     RecordingFailed,
     RecordingOpened,
     RowFailed,
     RowOpened,
+    SessionFailed,
+    SessionOpened,
     Word,
 )
 from qm_sip.config import Config, load
+from qm_sip.features import Features
 from qm_sip.media import protocol
 from qm_sip.media.sim import SimEngine
+from qm_sip.monitor.room import Tell
+from qm_sip.monitor.session import Checked
+from qm_sip.policy.codes import code_fits
+from qm_sip.policy.facts import PersonId
+from qm_sip.policy.listening import Usage
+from qm_sip.privateline.presets import Presets
 from qm_sip.sip import events as sip
 from qm_sip.sip.events import Address
+from qm_sip.sip.message import Response
 from qm_sip.sip.sdp import Direction, Sdp, offer, with_direction
 from qm_sip.sip.ua import UserAgent, UserAgentSettings
 from tests.media.helpers import RECIPIENT
@@ -55,7 +69,8 @@ HERE = Path(__file__).parents[2]
 QM, PBX = Address("127.0.0.2", 5080), Address("127.0.0.1", 5060)
 TICK = 0.02
 NS = 1_000_000_000
-PROMPT_SECONDS = 0.4
+PROMPT_SECONDS = 0.4  # a notice
+SENTENCE_SECONDS = 0.2  # a confirmation, a tone
 SDP = ("Content-Type", "application/sdp")
 
 
@@ -64,14 +79,14 @@ def settings() -> Settings:
     """The demo's lines, people and regulation, with prompts of 0.4 s so that a history is short."""
     home = Path(tempfile.mkdtemp(prefix="qm_sip-world-"))
     shutil.copytree(HERE / "config/examples/demo", home, dirs_exist_ok=True)
-    for language in ("nl", "en"):
-        folder = home / "prompts" / language
-        folder.mkdir(parents=True)
-        for prompt in ("K1-all-short-key", "K11-all-key"):
-            text = (HERE / "config/prompts" / language / f"{prompt}.toml").read_text(encoding="utf-8")
-            (folder / f"{prompt}.toml").write_text(text + '\nrecorded_by = "the test"\n', encoding="utf-8")
-            ramp = np.arange(int(8000 * PROMPT_SECONDS), dtype=np.int16)
-            (folder / f"{prompt}.wav").write_bytes(write_wav(ramp))
+    for number, sidecar in enumerate(sorted((HERE / "config/prompts").glob("*/*.toml"))):
+        folder = home / "prompts" / sidecar.parent.name
+        folder.mkdir(parents=True, exist_ok=True)
+        text = sidecar.read_text(encoding="utf-8")
+        (folder / sidecar.name).write_text(f'recorded_by = "the test"\n{text}', encoding="utf-8")
+        seconds = PROMPT_SECONDS if '"customer-notice"' in text else SENTENCE_SECONDS
+        ramp = np.arange(int(8000 * seconds), dtype=np.int16) + np.int16(number)  # no two are the same file
+        (folder / f"{sidecar.stem}.wav").write_bytes(write_wav(ramp))
     environ = {
         "QM_SIP_PROMPTS_DIRECTORY": str(home / "prompts"),
         "QM_SIP_KEYS_COACHING_RECIPIENTS": RECIPIENT,
@@ -116,6 +131,21 @@ class Engine:
         return [command for command in self.commands if isinstance(command, kind)]
 
 
+class Clerk:
+    """Checks codes as the real one does, only that the past sessions are those of this world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.wrong = 0
+
+    def check(self, monitor: PersonId, code: str, agent: PersonId | None, purpose: str, tell: Tell) -> None:
+        account = self.world.config.people.monitor[monitor]
+        fits = code_fits(code, account.code_hash)
+        self.wrong = 0 if fits else self.wrong + 1
+        found = Checked(fits, locked=self.wrong > account.tries, usage=Usage())
+        self.world.later(0.05, lambda: tell(found, self.world.now))
+
+
 class Keeper:
     """Answers as the catalog does, when its disk has synced: a few milliseconds later. Can be made to fail."""
 
@@ -132,6 +162,15 @@ class Keeper:
         elif isinstance(word, OpenRecording):
             pair = (word.call, word.recording)
             self._answer(RecordingFailed(*pair, "full") if self.fails else RecordingOpened(*pair))
+        elif isinstance(word, DestroyRecording):
+            pair = (word.call, word.recording)
+            self._answer(DestroyFailed(*pair, "full") if self.fails else RecordingDestroyed(*pair))
+        elif isinstance(word, OpenSession):
+            self._answer(
+                SessionFailed(word.row.session, None, "full")
+                if self.fails
+                else SessionOpened(word.row.session, None)
+            )
 
     def _answer(self, event: KeeperEvent) -> None:
         delay = self.world.rng.choice([0.001, 0.004, 0.03])
@@ -186,11 +225,15 @@ class World:
             random.Random(seed + 3),
             lambda: datetime(2026, 3, 2, 9, 0, tzinfo=UTC),
         )
-        self.customer: Phone | None = None
+        self.features = Features(self.switchboard, Clerk(self), Presets())
+        self.switchboard.features = self.features
+        self.phones: list[Phone] = []
         self.agent: Phone | None = None
         self.on_ringing: Callable[[Phone], None] = lambda phone: None
+        self.on_answered: Callable[[Response], None] = lambda response: None
         self.rejected: list[int] = []
         self.leases, self._leased = True, 0.0
+        self.refuses_offers: set[str] = set()  # legs whose phone answers 488 to every re-INVITE
         self.unreachable = False  # what we send to the PBX is lost
 
     @property
@@ -201,7 +244,9 @@ class World:
 
     def _phone(self, leg: str, host: str) -> Phone:
         number = self.rng.randrange(10_000, 40_000)
-        return Phone(leg, host, number * 2 % 50_000 + 2_000, self.rng.randrange(1, 1 << 30))
+        phone = Phone(leg, host, number * 2 % 50_000 + 2_000, self.rng.randrange(1, 1 << 30))
+        self.phones.append(phone)
+        return phone
 
     def dial(
         self,
@@ -211,11 +256,16 @@ class World:
         caller: str = "0612345678",
         asserted: str = "",
         body: bytes | None = b"",
+        more: Sequence[tuple[str, str]] = (),
+        aside: bool = False,
     ) -> Phone:
-        """The PBX offers us a call, as its dialplan does."""
-        phone = self._phone(f"out{len(self.rejected)}-{next(self._order)}", "127.0.0.20")
-        self.caller = phone
-        headers = [("P-Asserted-Identity", asserted or f"<sip:{caller}@127.0.0.1>")]
+        """The PBX offers us a call, as its dialplan does. `aside`: another call than the one the world is about."""
+        host = "127.0.0.50" if aside else "127.0.0.20"
+        phone = self._phone(f"out{len(self.rejected)}-{next(self._order)}", host)
+        if not aside:
+            self.caller = phone
+        headers = list(more)
+        headers += [("P-Asserted-Identity", asserted or f"<sip:{caller}@127.0.0.1>")]
         headers += [("X-QM-Line", line)] if line else []
         sdp = phone.sdp() if body == b"" else body
         phone.late = sdp is None
@@ -240,7 +290,7 @@ class World:
 
     def hang_up(self, phone: Phone) -> None:
         phone.gone = True
-        if phone is self.caller and not phone.up:
+        if phone.leg.startswith("out") and not phone.up:
             self.pbx.cancel(phone.leg, now=self.now)
         else:
             self.pbx.bye(phone.leg, now=self.now)
@@ -252,6 +302,26 @@ class World:
         """The PBX tells that somebody else is on that leg now (connected line)."""
         headers = [("P-Asserted-Identity", f"<sip:{identity}@127.0.0.1>")]
         self.pbx.request(phone.leg, "UPDATE", headers, now=self.now)
+
+    def press(self, phone: Phone, keys: str, *, every: float = 0.12) -> None:
+        """Keys as RFC 4733 events: 40 ms each, the end three times, as phones send them."""
+        for number, key in enumerate(keys):
+            self.later(number * every, functools.partial(self._key, phone, key))
+
+    def _key(self, phone: Phone, key: str) -> None:
+        event, stamp = "0123456789*#ABCD".index(key), (phone.sequence + 1) * 160
+        for step, (end, length) in enumerate([(0, 160), (0, 320), (0x80, 320), (0x80, 320), (0x80, 320)]):
+            payload = struct.pack("!BBH", event, end | 10, length)
+            self.later(min(step, 2) * 0.02, functools.partial(self._event, phone, stamp, payload))
+
+    def _event(self, phone: Phone, stamp: int, payload: bytes) -> None:
+        if self.engine.dead or phone.target is None or phone.gone:
+            return
+        phone.sequence += 1
+        header = struct.pack("!BBHII", 0x80, 101, phone.sequence, stamp, phone.session & 0xFFFF)
+        self.engine.sim.packet(
+            phone.target[1], (phone.host, phone.port), header + payload, int(self.now * NS)
+        )
 
     # ---------------------------------------------------------------- time
 
@@ -270,9 +340,8 @@ class World:
 
     def settle(self) -> None:
         """Let every transaction end (64*T1 and more), without media."""
-        for phone in (self.caller, self.agent):
-            if phone is not None:
-                phone.sends = False
+        for phone in self.phones:
+            phone.sends = False
         for _ in range(400):
             self._until(self.now + 0.5)
             if not self._queue and not self.ua.legs and not self.pbx.legs:
@@ -282,7 +351,8 @@ class World:
         while True:
             self._exchange()
             due = [self._queue[0][0]] if self._queue else []
-            due += [at for at in (self.ua.next_timer(), self.pbx.next_timer()) if at is not None]
+            clocks = (self.ua, self.pbx, self.switchboard)
+            due += [at for at in (clock.next_timer() for clock in clocks) if at is not None]
             if not due or min(due) > moment:
                 break
             self.now = max(self.now, min(due))
@@ -290,6 +360,7 @@ class World:
                 heapq.heappop(self._queue)[2]()
             self.ua.advance(self.now)
             self.pbx.advance(self.now)
+            self.switchboard.advance(self.now)
         self.now = moment
         self._engine_time()
 
@@ -336,8 +407,8 @@ class World:
         if self.leases and self.now >= self._leased + 1.0:
             self._leased = self.now
             self.engine.sim.command(protocol.Lease(), int(self.now * NS))
-        for phone in (self.caller, self.agent):
-            if phone and phone.sends and phone.up and not phone.gone and phone.target:
+        for phone in self.phones:
+            if phone.sends and phone.up and not phone.gone and phone.target:
                 phone.sequence += 1
                 header = struct.pack(
                     "!BBHII", 0x80, 8, phone.sequence, phone.sequence * 160, phone.session & 0xFFFF
@@ -346,8 +417,8 @@ class World:
                 self.engine.sim.packet(phone.target[1], (phone.host, phone.port), payload, int(self.now * NS))
         self._engine_time()
         for packet in self.engine.sim.take_packets():
-            for phone in (self.caller, self.agent):
-                if phone and packet.destination == (phone.host, phone.port):
+            for phone in self.phones:
+                if packet.destination == (phone.host, phone.port):
                     phone.heard.append(packet.data)
 
     # ---------------------------------------------------------------- what happens at the PBX
@@ -361,6 +432,7 @@ class World:
                 self.on_ringing(self.agent)
             case sip.Answered() if phone:
                 phone.up = True
+                self.on_answered(event.response)
                 self._learn(phone, event.response.body)
                 if phone.late:
                     self.pbx.ack(phone.leg, phone.sdp(), now=self.now)
@@ -369,6 +441,8 @@ class World:
             case sip.Rejected() if phone:
                 phone.gone = True
                 self.rejected.append(event.status)
+            case sip.OfferReceived() if phone and phone.leg in self.refuses_offers:
+                self.pbx.reject_offer(phone.leg, 488, now=self.now)
             case sip.OfferReceived() if phone:
                 self._learn(phone, event.request.body)
                 self.pbx.answer_offer(phone.leg, phone.sdp(), headers=[SDP], now=self.now)
@@ -383,7 +457,7 @@ class World:
                 pass
 
     def _of(self, leg: str) -> Phone | None:
-        return next((p for p in (self.caller, self.agent) if p is not None and p.leg == leg), None)
+        return next((phone for phone in self.phones if phone.leg == leg), None)
 
     def _learn(self, phone: Phone, body: bytes) -> None:
         sdp = Sdp.parse(body) if body else None

@@ -71,6 +71,11 @@ class Journal:
         return [(*struct.unpack("<BBHIIQ", body[:20]), body[20:]) for kind, body in self.records if kind == 1]
 
     @property
+    def cuts(self) -> list[tuple[int, int]]:
+        """(from_ns, to_ns) of what is dropped before anything else is read."""
+        return [struct.unpack("<QQ", body) for kind, body in self.records if kind == 3]
+
+    @property
     def gaps(self) -> list[tuple[int, int, int]]:
         """(state, from, to) of each gap record."""
         return [struct.unpack("<BQQ", body) for kind, body in self.records if kind == 4]

@@ -1,0 +1,72 @@
+"""A pause: a card number is about to be said (EXT-3). Nothing is kept or heard meanwhile, and it ends by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qm_sip.call.states import State
+from qm_sip.media import protocol
+from qm_sip.policy.facts import SpanState
+from qm_sip.policy.identify import line_of
+from qm_sip.sip.timers import Timer
+
+if TYPE_CHECKING:
+    from qm_sip.call.call import Call
+
+
+class Pausing:
+    """The pause of one call. `on` again does not prolong it."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._timer: Timer | None = None
+
+    @property
+    def on(self) -> bool:
+        """Whether it is paused."""
+        return self._timer is not None
+
+    def press(self, now: float) -> None:
+        """The agent's key: pause, or go on."""
+        if self.on:
+            self.resume(now)
+        else:
+            self.pause(now)
+
+    def pause(self, now: float) -> bool:
+        """Keep nothing until further notice, at most `pause_resume_after`. False: there is nothing to pause."""
+        call = self._call
+        if self.on or call.state is not State.TALKING or not call.may_be_used:
+            return self.on
+        after = line_of(call.config, call.facts).pause_resume_after.seconds
+        self._timer = call.desk.timers.start(now + after, self._ring)
+        call.desk.media.send(protocol.Pause(call.id, on=True, reason="pause"))
+        call.book.gap(SpanState.PAUSE, now)
+        if call.recording and call.recording.kept:
+            call.voice.to_customer(call.customer, "K18", now)
+        return True
+
+    def resume(self, now: float) -> bool:
+        """Go on. False: it was not paused."""
+        if self._timer is None:
+            return False
+        self._timer.cancel()
+        self._ring(now)
+        return True
+
+    def _ring(self, now: float) -> None:
+        self._timer = None
+        call = self._call
+        if call.state is not State.TALKING or not call.in_engine or call.private.on:
+            return
+        call.desk.media.send(protocol.Pause(call.id, on=False, reason="pause"))
+        call.book.gap_over(SpanState.PAUSE, now)
+        if call.recording and call.recording.kept:
+            call.voice.to_customer(call.customer, "K19", now)
+        call.resumed(now)
+
+    def end(self) -> None:
+        """The call is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

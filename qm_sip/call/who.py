@@ -1,0 +1,82 @@
+"""Who is on the two legs of a call: connected lines (RFC 3325), another agent, another customer, a confidential person.
+
+A change is seen late, some milliseconds before the new party's first audio; the engine's hold-back pays for that. Each
+change is looked at before anything else in the message that brought it (I5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from qm_sip.call import headers
+from qm_sip.call.capture import agent_of
+from qm_sip.call.states import State
+from qm_sip.call.words import NoteParty
+from qm_sip.media.protocol import LegName
+from qm_sip.policy.facts import Party, Role, SpanState
+from qm_sip.private import Private
+from qm_sip.sip.message import Message
+
+if TYPE_CHECKING:
+    from qm_sip.call.call import Call
+
+
+class Who:
+    """See the module's docstring."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._seen: dict[LegName, str] = {}  # the connected line last heard on each leg
+
+    def asserted(self, leg: LegName, message: Message) -> None:
+        """Whom the first message of that leg named: he is known already."""
+        names = headers.identities(message)
+        if names:
+            self._seen[leg] = names[0]
+
+    def is_there(self, leg: LegName, message: Message, now: float) -> None:
+        """A message that may name another party than before."""
+        call = self._call
+        names = headers.identities(message) if leg in call.way.believed else []
+        before = self._seen.get(leg)
+        if not names or names[0] == before or call.book.silent or call.book.ended:
+            return
+        self._seen[leg] = names[0]
+        met = [call.desk.identify(call.config, call.facts, Private(name)) for name in names]
+        if any(one.confidential for one in met):
+            call.become_confidential(now)
+        elif leg != call.customer:
+            self._agent_is(met[0].party, now)
+        elif call.recording and (before is not None or self._was_told_as_another(met[0].party)):
+            call.recording.new_customer(leg, now)
+            call.stop_telling(now)
+
+    def _was_told_as_another(self, party: Party) -> bool:
+        """Whether somebody else, known by his number alone, has been told or is being told now."""
+        call = self._call
+        known = next((p.address for p in call.facts.parties if p.role is Role.CUSTOMER), None)
+        said = call.recording is not None and not call.recording.to_tell
+        return said and (known is None or party.address is None or known.reveal() != party.address.reveal())
+
+    def _agent_is(self, party: Party, now: float) -> None:
+        call = self._call
+        if party == agent_of(call.facts):
+            return
+        outside = tuple(p for p in call.facts.parties if p.outside and p.id != party.id)
+        call.facts = replace(call.facts, parties=(*outside, party))
+        call.book.note(NoteParty(call.id, party))
+        if call.desk.takes_private(party):
+            call.private.press(now, preset=True)
+        for listening in list(call.listeners.values()):
+            listening.agent_changed(now)
+        if call.recording:
+            connected = call.state is State.TALKING and call.recording.began
+            call.recording.agent_is(party, now, talking=connected)
+
+    def may_consult(self, who: Party, now: float) -> None:
+        """One of our people begins another call. The agent here, who holds: he consults (WP-15)."""
+        call, agent = self._call, agent_of(self._call.facts)
+        same = agent is not None and agent.person is not None and agent.person == who.person
+        if same and call.exchange.held and not call.unsaid:
+            call.book.gap_is(SpanState.HOLD, now, "consult")

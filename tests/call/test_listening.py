@@ -1,0 +1,212 @@
+"""A supervisor on the phone: the menu, the notice to the agent, what he hears, and what ends it."""
+
+from __future__ import annotations
+
+from qm_sip.call.words import CloseSession, NoteSession, OpenSession
+from qm_sip.media import protocol
+from qm_sip.policy.facts import SpanState
+from qm_sip.sip.sdp import Direction
+from tests.call.test_journeys import answering, ended
+from tests.call.test_objection import said
+from tests.call.test_private import end, talking
+from tests.call.world import NS, Phone, World
+
+CODE = "246813"
+CODES = f"1001#1{CODE}"
+
+
+def supervisor(world: World, keys: str = CODES, caller: str = "1050") -> Phone:
+    """He dials *55 and answers the questions."""
+    phone = world.dial("*55", caller=caller, aside=True)
+    world.run(0.5)
+    world.press(phone, keys)
+    world.run(3.0)
+    return phone
+
+
+def opened(world: World) -> list[protocol.OpenTap]:
+    return [tap for tap in world.engine.asked(protocol.OpenTap) if tap.use == "listen"]
+
+
+def test_the_agent_is_told_before_the_first_sample_is_heard() -> None:
+    world = talking()
+    phone = supervisor(world)
+    (tap,) = opened(world)
+    assert tap.purposes == ["coaching"] and tap.notice
+    notices = [play for play in world.engine.asked(protocol.Play) if play.for_tap == tap.tap]
+    assert [play.leg for play in notices] == ["callee"]
+    commands = world.engine.commands
+    assert commands.index(notices[0]) < commands.index(tap)
+    assert said(world, "S1") and said(world, "S2")
+    before = len(phone.heard)
+    world.run(1.0)
+    assert len(phone.heard) >= before + 45  # at the pace of his phone
+    (row,) = world.keeper.said(OpenSession)
+    assert row.row.allowed and row.row.agent == "a1" and row.row.monitor == "m1"
+    world.hang_up(phone)
+    world.run(0.5)
+    end(world)
+    (closed,) = world.keeper.said(CloseSession)
+    assert closed.ended_by == "listener" and closed.heard_ms > 1000
+    noted = world.keeper.said(NoteSession)
+    assert noted[0].notice_ended is not None and noted[1].first is not None
+    assert noted[1].first >= noted[0].notice_ended
+
+
+def test_nobody_hears_the_listener() -> None:
+    world = talking()
+    phone = supervisor(world)
+    spoken = {f"{phone.session & 0xFFFF:08x}"}
+    for party in (world.caller, world.agent):
+        assert party is not None
+        assert not [data for data in party.heard if data[8:12].hex() in spoken]
+    world.hang_up(phone)
+    end(world)
+
+
+def test_private_and_objected_end_it_and_sound_the_same_as_a_call_that_ends() -> None:
+    causes = []
+    for happening in ("private", "objection", "hang-up"):
+        world = talking()
+        phone = supervisor(world)
+        assert world.agent is not None
+        if happening == "private":
+            world.press(world.agent, "*1")
+        elif happening == "objection":
+            world.press(world.caller, "*9")
+        else:
+            world.hang_up(world.caller)
+        world.run(3.0)
+        assert len(said(world, "S4")) == 1, happening
+        assert phone.gone
+        causes.append(world.keeper.said(CloseSession)[0].ended_by)
+        end(world)
+    assert causes == ["private", "objected", "call-ended"]  # written down, and never said
+
+
+def test_hold_interrupts_and_the_end_of_it_goes_on() -> None:
+    world = talking()
+    phone = supervisor(world)
+    world.hold(world.caller, Direction.SENDONLY)
+    world.run(2.0)
+    assert said(world, "S3")
+    world.hold(world.caller, Direction.SENDRECV)
+    world.run(2.0)
+    assert len(opened(world)) == 1
+    world.hang_up(phone)
+    end(world)
+    (closed,) = world.keeper.said(CloseSession)
+    assert 1000 < closed.heard_ms < 5000  # without the two seconds of hold
+
+
+def refusal(world: World, keys: str = CODES, caller: str = "1050") -> set[str]:
+    """Which of the W texts he heard."""
+    phone = supervisor(world, keys, caller)
+    world.run(25.0)
+    assert phone.gone
+    return {f"W{number}" for number in range(1, 14) if said(world, f"W{number}")}
+
+
+def test_who_is_refused_hears_why_and_no_tap_is_asked_for() -> None:
+    for keys, caller, heard in (
+        (CODES, "1003", {"W1"}),  # his phone is no monitor's
+        ("1777#1" + CODE, "1050", {"W1"}),  # nobody's extension
+        ("1001#1999999", "1050", {"W2"}),
+        ("1001#2" + CODE, "1050", {"W3"}),  # not granted for assessment
+    ):
+        world = talking()
+        assert refusal(world, keys, caller) & {"W1", "W2", "W3"} >= heard, keys
+        assert not opened(world)
+        end(world)
+
+
+def test_idle_private_and_objected_sound_the_same() -> None:
+    idle = World()
+    answering(idle)
+    private = talking()
+    assert private.agent is not None
+    private.press(private.agent, "*1")
+    private.run(3.0)
+    objected = talking()
+    objected.press(objected.caller, "*9")
+    objected.run(3.0)
+    assert refusal(idle) == refusal(private) == refusal(objected) == {"W7", "W13"}
+    assert not said(objected, "S1")
+
+
+def test_he_may_wait_for_the_next_call_and_the_agent_is_told_when_it_begins() -> None:
+    world = World()
+    answering(world)
+    phone = supervisor(world)
+    world.press(phone, "1")
+    world.run(2.0)
+    assert said(world, "S1") and not opened(world)
+    world.dial("1001", line="sales")
+    world.run(5.0)
+    (tap,) = opened(world)
+    notices = [play for play in world.engine.asked(protocol.Play) if play.for_tap == tap.tap]
+    assert len(notices) == 1
+    world.hang_up(phone)
+    end(world)
+
+
+def test_a_customer_who_was_not_told_of_listening_is_not_listened_to() -> None:
+    world = talking(line="support")  # its notice names recording only
+    assert refusal(world) & {"W3", "W8"}
+    assert not opened(world)
+    end(world)
+
+
+def test_the_recording_does_not_notice_the_listener() -> None:
+    world = talking()
+    phone = supervisor(world)
+    world.run(2.0)
+    world.hang_up(phone)
+    world.run(1.0)
+    end(world)
+    assert [span.state for span in world.outcomes()[0].spans][-1] is SpanState.RECORDED
+    assert len(world.recordings()[0]) == 1
+
+
+def test_a_dead_engine_ends_the_session() -> None:
+    world = talking()
+    phone = supervisor(world)
+    world.engine.dead = True
+    world.switchboard.engine_died(world.now)
+    world.run(1.0)
+    assert phone.gone
+    end(world)
+    assert world.keeper.said(CloseSession)
+    ended(world)
+    assert NS
+
+
+def test_it_ends_when_another_agent_takes_over() -> None:
+    world = talking()
+    phone = supervisor(world)
+    assert world.agent is not None and opened(world)
+    world.becomes(world.agent, "1002")
+    world.run(2.0)
+    assert phone.gone and world.keeper.said(CloseSession)[0].ended_by == "agent-changed"
+    end(world)
+
+
+def test_a_session_that_cannot_be_written_down_does_not_begin() -> None:
+    world = talking()
+    world.keeper.fails = True
+    phone = supervisor(world)
+    world.run(3.0)
+    assert phone.gone and not opened(world)
+    end(world)
+
+
+def test_keys_as_info_are_keys_too() -> None:
+    world = talking()
+    for key in ("*", "9"):
+        body = f"Signal={key}\r\nDuration=160".encode()
+        kind = [("Content-Type", "application/dtmf-relay")]
+        world.pbx.request(world.caller.leg, "INFO", kind, body, now=world.now)
+        world.run(0.2)
+    world.run(1.0)
+    assert said(world, "K15")
+    end(world)
