@@ -143,17 +143,27 @@ class Catalog(Forgetting, Sessions):
     def note_private(
         self, call: CallId, since_ms: int, cut_ms: int, path: str | None = None, direct_ms: int | None = None
     ) -> Future[None]:
-        """Enter that the agent made the call private: since when, how far that reached back, where its media went.
-        Only the path and its time may be told anew.
+        """Enter that the agent made the call private: since when, how far that reached back, where its media went; and
+        which agent, for the proof is his, whoever he puts the call through to. Only the path and its time may be told
+        anew.
         """
         columns = {"private_path": path, "private_direct_ms": direct_ms}
         first = {"private_since_ms": since_ms, "private_cut_ms": cut_ms}
 
         def change(db: Connection) -> None:
-            known = one(db, "select private_since_ms is not null from calls where id = ?", call)
-            update(db, "calls", call, columns if known else columns | first)
+            if one(db, "select private_since_ms is not null from calls where id = ?", call):
+                update(db, "calls", call, columns)
+                return
+            facts = self._seal.open("calls", call, one(db, "select sealed from calls where id = ?", call))
+            sealed = self._seal.seal("calls", call, facts | {"private_by": self._agents(db, call)})
+            update(db, "calls", call, columns | first | {"sealed": sealed})
 
         return self.submit(change)
+
+    def _agents(self, db: Connection, call: CallId) -> list[str | None]:
+        """Who is the agent of a call at this moment."""
+        found = db.execute("select party, sealed from parties where call = ? and role = 'agent'", [call])
+        return [self._seal.open("parties", f"{call}/{party}", sealed)["person"] for party, sealed in found]
 
     def record_decision(
         self, call: CallId, decision: Decision, at: datetime, about: str = "recording"
@@ -165,7 +175,7 @@ class Catalog(Forgetting, Sessions):
             "use": decision.use,
             "allowed": decision.allowed,
             "class": decision.cls,
-            "cause": decision.cause,
+            "cause": decision.recorded_cause,
             "plan": decision.plan,
             "purposes": names(purpose.name for purpose in decision.purposes),
             "sealed": self._seal.seal("decisions", call, {"at": at}),
@@ -250,7 +260,7 @@ class Catalog(Forgetting, Sessions):
             "call": row.call,
             "party": row.party,
             "class": row.decision.cls,
-            "cause": row.decision.cause,
+            "cause": row.decision.recorded_cause,
             "plan": row.decision.plan,
             "draw": row.draw,
             "seed": row.seed,

@@ -287,6 +287,8 @@ class CatalogKeeper:
             regulation=facts.regulation if facts else Version(""),
             announcement=tuple(Digest(told.prompt) for told in word.told if told.prompt),
             recipients=word.recipients,
+            draw=word.decision.draw,
+            seed=word.decision.seed,
         )
         self._tell(
             lambda: self._catalog.open_recording(row),

@@ -291,6 +291,7 @@ SEALED = {
         "queue",
         "session_id",
         "linkedid",
+        "private_by",
     ),
     "parties": ("address", "person", "device", "manager", "mandated_by", "joined", "left"),
     "told": ("identity", "began", "ended", "receipts"),

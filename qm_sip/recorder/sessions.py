@@ -142,15 +142,18 @@ class Sessions(Base):
     # ------------------------------------------------------------ private calls
 
     def private_proof(self, call: str) -> Row | None:
-        """What is known of a call that an agent made private; None if there is no such call."""
+        """What is known of a call that an agent made private; None if there is no such call. `agents`: who made it so;
+        of any other call, who was its agent.
+        """
         sql = """select id, length_ms, private_since_ms, private_cut_ms, private_path, private_direct_ms, sealed
                  from calls where id = ?"""
         found = list(self._opened("calls", "id", self._rows(sql, call)))
         if not found:
             return None
         agents = self._rows("select * from parties where call = ? and role = 'agent'", call)
+        last = [row["person"] for row in self._opened("parties", "call/party", agents)]
         return found[0] | {
-            "agents": [row["person"] for row in self._opened("parties", "call/party", agents)],
+            "agents": found[0].get("private_by") or last,
             "spans": self.spans(call),
             "sessions": self.sessions(call=call),
         }
