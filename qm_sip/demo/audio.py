@@ -27,6 +27,14 @@ def tone(hz: float, seconds: float, *, dbfs: float = -12.0) -> Samples:
     return np.asarray(10 ** (dbfs / 20) * np.sin(2 * np.pi * hz * t), dtype=np.float64)
 
 
+def noise(seconds: float, *, dbfs: float = -12.0, seed: int = 1) -> Samples:
+    """White noise: no 20 ms of it are like any other."""
+    random = np.random.default_rng(seed)
+    return np.asarray(
+        np.clip(random.normal(0, 10 ** (dbfs / 20), round(seconds * RATE)), -1, 1), dtype=np.float64
+    )
+
+
 def write_wav(path: Path, *parts: Samples) -> Path:
     """Write the parts one after another."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,6 +107,11 @@ def _sums(values: Samples, size: int) -> Samples:
     """The sum of every stretch of `size` values."""
     total = np.concatenate([np.zeros(1), np.cumsum(values)])
     return np.asarray(total[size:] - total[:-size], dtype=np.float64)
+
+
+def loudest(samples: Samples) -> float:
+    """The largest sample, of full scale."""
+    return float(np.max(np.abs(samples), initial=0.0))
 
 
 def level_dbfs(samples: Samples, hz: float) -> float:

@@ -12,12 +12,43 @@ from typing import Any
 
 from qm_sip.demo import audio
 from qm_sip.demo.phone import Phone, PhoneError
-from qm_sip.demo.stage import AGENT, ASTERISK, COLLEAGUE, COUNCIL, CUSTOMER, RECORDER, Person, Stage
+from qm_sip.demo.stage import (
+    AGENT,
+    ASTERISK,
+    COACH,
+    COLLEAGUE,
+    COUNCIL,
+    CUSTOMER,
+    NEW_COACH,
+    RECORDER,
+    Person,
+    Stage,
+)
 from qm_sip.errors import QmSipError
 
 ANSWER_S, SETTLE_S, TAP_S = 25.0, 15.0, 20.0
+QUIET = 0.01  # of full scale: below this nobody has heard anything
 ENOUGH_RTP = 50  # packets that a relayed call of some seconds certainly brings
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Press:
+    """Somebody presses keys, so many seconds after the recording has begun."""
+
+    who: str  # caller | called
+    keys: str
+    after: float
+    says: str
+
+
+@dataclass(frozen=True)
+class Ear:
+    """A supervisor dials the code and answers the menu, while the two talk."""
+
+    person: Person
+    keys: str
+    listens: bool  # whether he may
 
 
 @dataclass(frozen=True)
@@ -36,7 +67,12 @@ class Scene:
     talk: float = 4.0
     hang_up_after: float | None = None  # the caller hangs up that soon, in the announcement
     server_killed: bool = False
+    with_asterisk: bool = False  # only its dialplan can play this scene
     media_here: bool = True  # whether its packets may come to qm_sip's address
+    press: Press | None = None
+    ear: Ear | None = None
+    kept: str = "sealed"  # what becomes of its recording
+    quiet_after: bool = False  # after the keys no packet of it may come here any more
 
 
 SCENES = (
@@ -50,6 +86,20 @@ SCENES = (
           "1003", "1003", "bypassed", "no-rule", media_here=False),
     Scene("hung-up", "A customer hangs up during the announcement", CUSTOMER, AGENT,
           "3003", "1001", "blocked", "announcement-not-completed", line="support", hang_up_after=1.5),
+    Scene("private", "An agent presses *1: private from now on, and ten seconds back", CUSTOMER, AGENT,
+          "3001", "1001", "recorded", "private-call", line="sales", talk=4.0, quiet_after=True,
+          press=Press("called", "*1", 13.0, "presses *1")),
+    Scene("objection", "A customer presses *9: what was recorded is destroyed", CUSTOMER, AGENT,
+          "3001", "1001", "blocked", "objected", line="sales", talk=3.0, kept="destroyed",
+          press=Press("caller", "*9", 3.0, "presses *9")),
+    Scene("listener", "A coach listens in; the agent is told first, and nobody hears the coach", CUSTOMER, AGENT,
+          "3001", "1001", "recorded", "recorded", line="sales", talk=2.0,
+          ear=Ear(COACH, "1001#1246813", listens=True)),
+    Scene("no-listener", "A coach who has signed no secrecy asks to listen, and may not", CUSTOMER, AGENT,
+          "3001", "1001", "recorded", "recorded", line="sales", talk=1.0,
+          ear=Ear(NEW_COACH, "1001#1246813", listens=False)),
+    Scene("receipt", "A customer is told while he waits in the queue: the agent's time is not spent on it",
+          CUSTOMER, AGENT, "3002", "1001", "recorded", "recorded", line="waiting", with_asterisk=True),
     Scene("server-gone", "qm_sip is killed, and a customer still reaches an agent", CUSTOMER, AGENT,
           "3001", "1001", "connected", line="sales", talk=2.0, server_killed=True, media_here=False),
 )  # fmt: skip
@@ -122,8 +172,12 @@ def talk(stage: Stage, scene: Scene, played: Played) -> None:
     played.answered_at = float(_await(called, "confirmed", caller, mine, call=theirs)["at"])
     connected = float(_await(caller, "confirmed", caller, mine, call=mine)["at"])
     played.connected_after = round(max(played.answered_at, connected) - played.dialled_at, 2)
-    if scene.outcome == "recorded":
+    if scene.outcome == "recorded" or scene.press is not None:
         _wait_for_tap(stage)
+    if scene.press is not None:
+        _press(stage, scene, scene.press, (caller, mine), (called, theirs), played)
+    if scene.ear is not None:
+        _listen(stage, scene.ear, played)
     time.sleep(scene.talk)
     _check_source(scene, caller, called, played)
     caller.hangup(call=mine)
@@ -175,6 +229,58 @@ def _wait_for_tap(stage: Stage) -> None:
             raise PhoneError(f"no recording has begun within {TAP_S:.0f} s of the answer")
         time.sleep(0.1)
     stage.tell("  qm_sip: the announcement has been played to its end; the recording runs")
+
+
+def _press(
+    stage: Stage,
+    scene: Scene,
+    press: Press,
+    caller: tuple[Phone, int],
+    called: tuple[Phone, int],
+    played: Played,
+) -> None:
+    time.sleep(press.after)
+    phone, call = caller if press.who == "caller" else called
+    person = scene.caller if press.who == "caller" else scene.called
+    stage.tell(f"  {person.name} {press.says}")
+    phone.dtmf(press.keys, call=call)
+    time.sleep(2.5)
+    if not scene.quiet_after or (before := stage.rtp()) is None:
+        return
+    time.sleep(1.0)
+    since = (stage.rtp() or 0) - before
+    stage.tell(f"  media packets at qm_sip in the second after: {since}")
+    if since:
+        played.problems.append(f"{since} media packets of a private call came to qm_sip")
+
+
+def _listen(stage: Stage, ear: Ear, played: Played) -> None:
+    """The supervisor's call: he dials, answers the menu, and hears; or hears why not."""
+    phone = stage.phones[ear.person.name]
+    where = f"sip:*55@{RECORDER}:5080" if stage.phones_only else f"sip:*55@{ASTERISK}"
+    mine = phone.call(where)
+    phone.wait_for("confirmed", ANSWER_S, call=mine)
+    time.sleep(1.0)
+    for key in ear.keys:  # one at a time, as a finger does
+        phone.dtmf(key, call=mine)
+        time.sleep(0.35)
+    heard = _wait(lambda: _listening(stage), SETTLE_S if ear.listens else 3.0)
+    if bool(heard) is not ear.listens:
+        played.problems.append(f"{ear.person.name} {'could not' if ear.listens else 'could'} listen")
+    if ear.listens:
+        stage.tell(f"  qm_sip: the agent has been told; {ear.person.name} listens")
+        time.sleep(4.0)
+        phone.hangup(call=mine)
+    else:
+        stage.tell(f"  {ear.person.name} hears why not")
+    phone.wait_for("disconnected", SETTLE_S, call=mine)
+    said = audio.read_wav(phone.recording_path(mine))
+    if audio.loudest(said) < QUIET:
+        played.problems.append(f"{ear.person.name} heard nothing at all")
+
+
+def _listening(stage: Stage) -> bool:
+    return any(tap["use"] == "listen" for tap in stage.server.ask("taps")["taps"])
 
 
 def _check_source(scene: Scene, caller: Phone, called: Phone, played: Played) -> None:
@@ -234,9 +340,10 @@ class Before:
         played.recorded_seconds = row["recorded_seconds"]
         played.recording = next(iter(row["recordings"]), "")
         if played.recording:
-            _wait(lambda: _state(stage, played.recording) == "sealed", SETTLE_S)
-            if (state := _state(stage, played.recording)) != "sealed":
-                played.problems.append(f"the recording is {state}, not sealed")
+            wanted = played.scene.kept
+            _wait(lambda: _state(stage, played.recording) == wanted, SETTLE_S)
+            if (state := _state(stage, played.recording)) != wanted:
+                played.problems.append(f"the recording is {state}, not {wanted}")
 
     def _new_row(self, stage: Stage) -> Row | None:
         new = [row for row in _calls(stage) if row["call"] not in self.calls and row["state"] == "ended"]
@@ -291,5 +398,5 @@ def _judge_recording(played: Played) -> None:
         )
     if not played.recording:
         played.problems.append("there is no recording")
-    if played.recorded_seconds < played.scene.talk - 1:
+    if not played.scene.press and played.recorded_seconds < played.scene.talk - 1:
         played.problems.append(f"only {played.recorded_seconds} s of {played.scene.talk} s were recorded")

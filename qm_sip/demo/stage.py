@@ -49,7 +49,11 @@ COUNCIL = Person(
     "works council 1900", "1900", "127.0.0.19", "nl+f4",
     "U spreekt met de ondernemingsraad. Wat u zegt blijft onder ons.", 0.8,
 )  # fmt: skip
-PEOPLE = (CUSTOMER, AGENT, COLLEAGUE, COUNCIL)
+COACH = Person(
+    "coach 1050", "1050", "127.0.0.50", "nl+m7", "Dit mag niemand horen. Ik luister alleen maar mee.", 1.0
+)
+NEW_COACH = Person("new coach 1051", "1051", "127.0.0.51", "nl+f1", "Ook dit mag niemand horen.", 1.0)
+PEOPLE = (CUSTOMER, AGENT, COLLEAGUE, COUNCIL, COACH, NEW_COACH)
 
 
 class Stage:
