@@ -13,6 +13,7 @@ from qm_sip.demo import chroot
 from qm_sip.demo.asterisk import Asterisk
 from qm_sip.demo.namespace import Network
 from tests.support import site as sites
+from tests.support.house import House
 from tests.support.site import Site
 
 HERE = Path(__file__).parent
@@ -49,3 +50,17 @@ def site(network: Network, tmp_path: Path) -> Iterator[Site]:
 def pbx(tree: Path, site: Site) -> Asterisk:
     """Asterisk, booted; it ends after the phones and the server that a test starts later."""
     return site.asterisk(tree)
+
+
+@pytest.fixture(scope="module")
+def house(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Asterisk, server and phones of all tests of one file."""
+    work = tmp_path_factory.mktemp("house")
+    with ExitStack() as stack:
+        here = sites.network()
+        stack.callback(here.close)
+        site = Site(here, work, stack)
+        house = House(site, site.asterisk(tree), work)
+        stack.enter_context(house.server)
+        house.pbx.wait_device("PJSIP/qm-sip", "NOT_INUSE", 15)
+        yield house

@@ -241,7 +241,18 @@ def test_a_cut_from_before_the_beginning_leaves_nothing() -> None:
     writer.chunks.insert(len(writer.chunks) - 1, cut(KEPT_FROM - 60 * SECOND, KEPT_FROM + 60 * SECOND))
     journal = read(writer)
     assert (journal.packets, journal.cut_packets) == ((), 15)
-    assert journal.gaps == (Gap("private", KEPT_FROM, journal.end_ns),)
+    assert (journal.gaps, journal.end_ns) == ((), KEPT_FROM)
+
+
+def test_a_cut_that_reaches_to_the_end_is_the_end() -> None:
+    """As when an agent makes his call private: not even how long it went on stands in the file."""
+    begin = KEPT_FROM + 9 * 20_000_000 + 1
+    writer = small()
+    stopped = read(writer).end_ns
+    writer.chunks.insert(len(writer.chunks) - 1, cut(begin, stopped))
+    journal = read(writer)
+    assert [p.sequence for p in journal.packets] == list(range(10))
+    assert (journal.gaps, journal.end_ns, journal.cut_packets) == ((), begin, 5)
 
 
 def test_a_gap_of_a_kind_that_is_not_known_is_a_gap() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytest
 from qm_sip.errors import BrokenInvariant
 from qm_sip.policy.facts import CallId, PersonId, Reason
 from qm_sip.recorder.catalog import Catalog
-from qm_sip.recorder.rows import Objection, PresetRow, SessionRow, State
-from tests.recorder.facts import SECRETS, STARTED, call_row, recording_row
+from qm_sip.recorder.rows import Objection, PartyRow, PresetRow, SessionRow, State
+from tests.recorder.facts import SECRETS, STARTED, call_row, facts, recording_row
 from tests.recorder.test_catalog import KEY, result, whole_call
 
 NAMES = ["monitor-bakker", "agent-jansen", "account-901", "phone-901"]
@@ -142,6 +143,17 @@ def test_the_private_proof_says_since_when_and_which_way(catalog: Catalog) -> No
         20_000, 10_000, "direct", 20_400,
     ]  # fmt: skip
     assert catalog.private_proof("c-none") is None
+
+
+def test_the_proof_is_his_who_made_the_call_private_whoever_he_put_it_through_to(catalog: Catalog) -> None:
+    catalog.note_private(CallId("c-1"), 20_000, 10_000).result()
+    agent = next(party for party in facts().parties if party.person == "person-jansen")
+    put_through = replace(agent, person=PersonId("person-devries"))
+    catalog.add_party(CallId("c-1"), PartyRow(put_through, language="nl")).result()
+    catalog.note_private(CallId("c-1"), 99_000, 0, "direct", 20_400).result()
+    known = catalog.private_proof("c-1")
+    assert known is not None
+    assert known["agents"] == ["person-jansen"]
 
 
 # ------------------------------------------------------------------------------ forgetting

@@ -17,7 +17,14 @@ from qm_sip.demo.asterisk import Asterisk
 from qm_sip.demo.namespace import HostNetwork, Namespace, NamespaceError, Network
 from qm_sip.demo.phone import Phone
 
-ADDRESSES = {"1001": "127.0.0.11", "1002": "127.0.0.12", "1003": "127.0.0.13", "1900": "127.0.0.19"}
+ADDRESSES = {
+    "1001": "127.0.0.11",
+    "1002": "127.0.0.12",
+    "1003": "127.0.0.13",
+    "1050": "127.0.0.50",
+    "1051": "127.0.0.51",
+    "1900": "127.0.0.19",
+}
 CUSTOMER, CARRIER_CUSTOMER = "0612345678", "0698765432"
 # What each of them says when nothing else is asked: a tone by which it is known.
 TONES = {
@@ -26,6 +33,8 @@ TONES = {
     "1001": 2000.0,
     "1002": 2500.0,
     "1003": 1500.0,
+    "1050": 3100.0,
+    "1051": 3100.0,
     "1900": 1700.0,
 }
 ASTERISK = "127.0.0.1:5060"

@@ -6,12 +6,18 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+import numpy.typing as npt
+
 from qm_sip.demo.namespace import Network
+from qm_sip.recorder.g711 import PCMA, TABLE
 
 MOST_S, MOST_KB = 120, 200_000
+ALAW, TELEPHONE_EVENT, KEYS = 8, 101, "0123456789*#ABCD"
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,16 @@ class Packet:
     def is_rtp(self) -> bool:
         """RTP, not RTCP: version 2, and no payload type of RFC 5761 section 4."""
         return len(self.payload) >= 12 and self.payload[0] >> 6 == 2 and not 192 <= self.payload[1] <= 223
+
+    @property
+    def rtp_type(self) -> int:
+        return self.payload[1] & 0x7F
+
+    @property
+    def key(self) -> str:
+        """The key of an RTP event (RFC 4733), as Asterisk and the phones number that payload type; or nothing."""
+        event = self.is_rtp and self.rtp_type == TELEPHONE_EVENT and len(self.payload) == 16
+        return KEYS[self.payload[12]] if event and self.payload[12] < len(KEYS) else ""
 
     @property
     def sip(self) -> str:
@@ -84,3 +100,39 @@ def first(packets: list[Packet], wanted: Callable[[Packet], bool], what: str) ->
     found = next((packet for packet in packets if wanted(packet)), None)
     assert found is not None, f"no {what} on the wire"
     return found
+
+
+def rtp(packets: list[Packet], *, to: str = "", source: str = "", at: str = "") -> list[Packet]:
+    """RTP packets to, from, or on either side of (`at`) an address."""
+    return [
+        packet
+        for packet in packets
+        if packet.is_rtp
+        and (not to or packet.destination[0] == to)
+        and (not source or packet.source[0] == source)
+        and (not at or at in (packet.destination[0], packet.source[0]))
+    ]
+
+
+def largest_gap(packets: list[Packet], begin: float, end: float) -> float:
+    """Seconds: the longest time in which none of these arrived, between two instants on the kernel's wall clock."""
+    times = [begin, *(packet.at for packet in packets if begin <= packet.at <= end), end]
+    return max(later - earlier for earlier, later in pairwise(times))
+
+
+def wall(monotonic: float) -> float:
+    """A phone's instant (CLOCK_MONOTONIC) on the clock of the packets."""
+    return monotonic + time.time() - time.monotonic()
+
+
+def kept(packets: list[Packet], samples: npt.NDArray[np.float64]) -> list[Packet]:
+    """Those RTP packets (A-law) whose very sound is in a recording's channel.
+
+    Only for a sound that never repeats, noise: then a packet's 20 ms are found in it once or not at all.
+    """
+    whole = (samples * 32768).astype("<i2").tobytes()
+    return [packet for packet in packets if packet.rtp_type == ALAW and _decoded(packet) in whole]
+
+
+def _decoded(packet: Packet) -> bytes:
+    return TABLE[PCMA][np.frombuffer(packet.payload[12:], np.uint8)].astype("<i2").tobytes()
