@@ -77,6 +77,7 @@ def test_the_demo_is_the_site_of_the_testbed() -> None:
     assert config.peer_of("127.0.0.20", 5060) is None
     assert {name: line.announce for name, line in config.lines.line.items()} == {
         "sales": "on-answer",
+        "waiting": "receipt",
         "support": "before-ring",
         "outbound": "on-answer",
     }

@@ -21,6 +21,10 @@ OF_CALLS = {
     "hold": "Somebody is on hold.",
     "not-answered": "Nobody answered: there was nothing to record.",
     "peer-unreachable": "Where the call was to go, nobody answered anything: not the agent's fault.",
+    "notice-failed": "The agent could not be told that somebody is about to listen, so nobody listened.",
+    "not-available": (
+        "There was no call to listen to; private, confidential, objected and idle are told in the same words."
+    ),
     "catalog-failed": "The call could not be entered in the catalog, so nothing of it was recorded.",
     "server-died": "The server was killed while the call ran; what had been entered by then stands.",
     "recorded": "The customer was told to the end, and the call was recorded.",

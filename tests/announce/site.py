@@ -13,6 +13,13 @@ from qm_sip.config import Config
 from tests.announce.helpers import put, put_rest
 
 EXAMPLES = Path(__file__).parents[2] / "config" / "examples"
+NOTICES = {  # what the demo's lines play, and the uses it names
+    "K1-all-short-key": ["record"],
+    "K2-all-short": ["record", "listen"],
+    "K2-all-long": ["record", "listen"],
+    "K11-all-key": ["record"],
+}
+NOBODY_LISTENS = ("listen = true", "listen = false")  # site(..., lines=NOBODY_LISTENS)
 RECIPIENT = str(pyrage.x25519.Identity.generate().to_public())
 
 
@@ -27,9 +34,9 @@ def site(tmp_path: Path, *, prompts: bool = True, **replaced: tuple[str, str]) -
         rewrite(home / f"{name}.toml", old, new)
     if prompts:
         put_rest(home / "prompts")
-        for language in ("nl", "en"):
-            put(home / "prompts", "K1-all-short-key", language, seconds=5.0)
-            put(home / "prompts", "K11-all-key", language, seconds=5.0)
+        for prompt, uses in NOTICES.items():
+            for language in ("nl", "en"):
+                put(home / "prompts", prompt, language, seconds=5.0, uses=uses)
     return home
 
 

@@ -13,7 +13,7 @@ from qm_sip.config import Config
 from qm_sip.errors import ConfigError
 from qm_sip.policy.facts import CallFacts, CallId, Direction, LineKind, Use, Version
 from tests.announce.helpers import put
-from tests.announce.site import load, site
+from tests.announce.site import NOBODY_LISTENS, load, rewrite, site
 
 
 def faults(config: Config) -> list[str]:
@@ -85,7 +85,9 @@ def test_nine_may_be_promised_where_it_stops_something(
 
 def test_listening_must_be_said(tmp_path: Path) -> None:
     home = site(tmp_path, lines=('capture = "all"', 'capture = "all"\nlisten = true'))
-    assert len([fault for fault in faults(load(home)) if "does not say listen" in fault]) == 6
+    assert (
+        len([fault for fault in faults(load(home)) if "does not say listen" in fault]) == 4
+    )  # support, outbound
 
 
 def test_each_language_needs_its_prompt(tmp_path: Path) -> None:
@@ -98,6 +100,7 @@ def test_each_language_needs_its_prompt(tmp_path: Path) -> None:
 
 def test_a_line_that_records_nothing_needs_no_prompt(tmp_path: Path) -> None:
     home = site(tmp_path, prompts=False, lines=('capture = "all"', 'capture = "none"'))
+    rewrite(home / "lines.toml", *NOBODY_LISTENS)
     (home / "prompts").mkdir()
     assert len(load_for(load(home))) == 0
 
@@ -126,9 +129,10 @@ def test_a_prompt_directory_that_is_missing_stops_the_start(tmp_path: Path) -> N
 def test_advice_about_length_keys_and_texts(tmp_path: Path) -> None:
     home = site(tmp_path)
     put(home / "prompts", "K1-all-short-key", seconds=12.0, text="Dit gesprek wordt opgenomen om te coachen.")
+    put(home / "prompts", "K2-all-short", seconds=12.5, uses=["record", "listen"])
     config = load(home)
     advice = "\n".join(advise_lines(config, load_prompts(config.server.prompts.directory)))
-    assert "line.sales: prompt K1-all-short-key (nl) lasts 12.0 s, more than prompt_max (10 s)" in advice
+    assert "line.sales: prompt K2-all-short (nl) lasts 12.5 s, more than prompt_max (12 s)" in advice
     assert "line.support: prompt K1-all-short-key (nl) lasts" not in advice
     assert "K1-all-short-key.toml: the first sentence does not say {identity} (rule 1)" in advice
     assert advice.count("line.support: prompt K1-all-short-key offers no key to object") == 1

@@ -17,7 +17,7 @@ from qm_sip.announce.prompts import NO_LANGUAGE, TONES, PromptLibrary, load_all_
 from qm_sip.config import Config
 from qm_sip.errors import ConfigError
 from tests.announce.helpers import put, voice
-from tests.announce.site import load, site
+from tests.announce.site import NOBODY_LISTENS, load, site
 
 NOTHING: dict[str, Any] = {"uses": None, "purposes": None, "says": None}
 OBJECTING = {"K14", "K15", "K15b"}
@@ -48,7 +48,7 @@ def wanted(config: Config) -> Mapping[str, set[str]]:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    return load(site(tmp_path))
+    return load(site(tmp_path, lines=NOBODY_LISTENS))
 
 
 def customers(config: Config, **values: object) -> set[str]:
@@ -154,7 +154,7 @@ def test_a_language_that_no_line_speaks_may_be_unfinished(tmp_path: Path) -> Non
 
 
 def test_what_nothing_uses_may_be_missing(tmp_path: Path) -> None:
-    home = site(tmp_path)
+    home = site(tmp_path, lines=NOBODY_LISTENS)
     for place in ("nl/W1", "tones/T-A8", "en/A4", "nl/K20", "en/K21"):
         (home / "prompts" / f"{place}.wav").unlink()
     assert load_for(load(home)).find("W1", "nl") is None

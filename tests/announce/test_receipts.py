@@ -14,7 +14,13 @@ TOLD = Told("X", frozenset({Use.RECORD}), frozenset({"coaching"}), "nl", How.REC
 GOOD = Receipt("token", Private("call-1@pbx"), "sales", 100.0, TOLD)
 
 
-def find(receipt: Receipt, token: str = "token", customer: str = "call-1@pbx", line: str = "sales", now: float = 50.0) -> Receipt | None:
+def find(
+    receipt: Receipt,
+    token: str = "token",
+    customer: str = "call-1@pbx",
+    line: str = "sales",
+    now: float = 50.0,
+) -> Receipt | None:
     receipts = Receipts()
     receipts.keep(receipt, 1.0)
     return receipts.find(token, customer, line, now)

@@ -126,10 +126,13 @@ def test_the_ledger_adds_up_and_only_counts_confidential_calls(socket: Path, sta
 def test_lines_people_prompts_keys_and_taps(socket: Path) -> None:
     lines = {line["line"]: line for line in call(socket, "lines")["lines"]}
     assert lines["sales"]["matches"] == {"queues": 1}
-    assert lines["sales"]["prompt"] == "K1-all-short-key"
+    assert lines["sales"]["prompt"] == "K2-all-short"
     people = call(socket, "people")
     assert [(agent["person"], agent["devices"]) for agent in people["agents"]] == [("a1", 1), ("a2", 1)]
-    assert [(monitor["person"], monitor["usable"]) for monitor in people["monitors"]] == [("m1", True)]
+    assert [(monitor["person"], monitor["usable"]) for monitor in people["monitors"]] == [
+        ("m1", True),
+        ("m2", False),  # has signed no statement of secrecy
+    ]
     assert {prompt["id"] for prompt in call(socket, "prompts")["prompts"]} >= {
         "K1-all-short-key",
         "K11-all-key",
@@ -139,7 +142,7 @@ def test_lines_people_prompts_keys_and_taps(socket: Path) -> None:
     assert keys == {
         "purpose": "coaching",
         "recipients": [RECIPIENT],
-        "lines": ["sales", "support", "outbound"],
+        "lines": ["sales", "waiting", "support", "outbound"],
     }
     assert [tap["tap"] for tap in call(socket, "taps")["taps"]] == ["r9"]
 
@@ -185,7 +188,7 @@ def test_show_tells_what_is_known_and_logs_it(socket: Path, state: State) -> Non
         ({"as": "m9"}, ("", ""), "player-unknown"),
         ({"as": "a1"}, ("", ""), "player-unknown"),
         ({"purpose": "complaint"}, ("", ""), "player-not-for-purpose"),
-        ({}, ('may = ["play", "export"]', 'may = ["play"]'), "export-not-granted"),
+        ({}, ('may = ["play", "export", "listen"]', 'may = ["play"]'), "export-not-granted"),
         ({}, ('granted_by = "m0"', ""), "grant-missing"),
         ({}, ("secrecy_signed = 2024-01-08", ""), "secrecy-not-signed"),
         ({}, ("secrecy_signed", "qualified_until = 2024-02-01\nsecrecy_signed"), "not-qualified"),
