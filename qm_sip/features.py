@@ -8,7 +8,7 @@ Each kind of code has its `Script` (call/service.py): `PresetScript` and `Senten
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -46,6 +46,7 @@ class Features:
 
     def __init__(self, board: Switchboard, clerk: Clerk, presets: Presets) -> None:
         self.board, self.presets = board, presets
+        self._clerk = clerk
         self.room, self.receipts = Room(board, clerk), Receipts()
 
     # ---------------------------------------------------------------- what was dialled
@@ -78,7 +79,10 @@ class Features:
             if self.room.enter(service, caller) is None:
                 service.script = Sentence(service, self._staff("W1"))
             return
-        service.script = PresetScript(self, service, feature.kind, caller)
+        if feature.kind is FeatureKind.MENU:
+            service.script = StatusScript(self, service, caller)
+        else:
+            service.script = PresetScript(self, service, feature.kind, caller)
 
     def _staff(self, prompt: str) -> Prompt | None:
         config, library = self.board.settings
@@ -100,6 +104,20 @@ class Features:
         until = now + timedelta(seconds=config.lines.private.preset_max.seconds)
         self._keep([self.presets.set(person, device, PresetMode(kind.value), until)])
         return self._staff("A6" if before else "A4")
+
+    def status(self, caller: Private[str], tell: Callable[[list[Prompt | None], float], None]) -> None:
+        """What an agent hears of his private calls: is one set beforehand (A6, A5), and the proof of the last (B1)."""
+        config = self.board.settings.config
+        device = normal(caller.reveal(), config.lines.numbering)
+        person = config.index.persons.get(device)
+        on = self.presets.active(person, device, self.board.wall()) is not None
+        first = self._staff("A6" if on else "A5")
+        if person is None:
+            tell([first], self.board.now())
+            return
+        self._clerk.last_private(
+            person, lambda whole, now: tell([first, *([self._staff("B1")] if whole else [])], now)
+        )
 
     def wants_private(self, party: Party) -> bool:
         return self.presets.active(party.person, party.device, self.board.wall()) is not None
@@ -218,6 +236,21 @@ class PresetScript(Sentence):
     def up(self, now: float) -> None:
         self._prompt = self._features.set_preset(self._kind, self._caller)
         super().up(now)
+
+
+class StatusScript(Sentence):
+    """An agent asks how it stands with his private calls."""
+
+    def __init__(self, features: Features, service: ServiceCall, caller: Private[str]) -> None:
+        super().__init__(service, None)
+        self._features, self._caller = features, caller
+
+    def up(self, now: float) -> None:
+        self._features.status(self._caller, self._say)
+
+    def _say(self, prompts: list[Prompt | None], now: float) -> None:
+        self._features.board.advance(now)
+        self._service.say(prompts, now, self._service.hang_up)
 
 
 class Announcement:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -44,7 +45,20 @@ class CatalogClerk:
         except Exception as error:  # what cannot be found out means no (I4)
             log.error("a supervisor's code could not be checked: %s", type(error).__name__)
             found = Checked(code_fits=False, locked=True, usage=Usage())
-        tell(found, asyncio.get_running_loop().time())
+        tell(found, time.monotonic())
+        self._after()
+
+    def last_private(self, person: PersonId, tell: Callable[[bool, float], None]) -> None:
+        self._spawn(self._last_private(person, tell))
+
+    async def _last_private(self, person: PersonId, tell: Callable[[bool, float], None]) -> None:
+        try:
+            proof = await asyncio.to_thread(self._catalog.last_private, person)
+        except Exception as error:  # what cannot be found out is not said
+            log.error("a private call could not be looked up: %s", type(error).__name__)
+            proof = None
+        whole = proof is not None and proof["private_since_ms"] == 0 and proof["private_path"] == "direct"
+        tell(whole, time.monotonic())
         self._after()
 
     def _find_out(self, monitor: PersonId, code: str, agent: PersonId | None) -> Checked:

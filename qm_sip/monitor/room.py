@@ -25,10 +25,13 @@ if TYPE_CHECKING:
 
 
 class Clerk(Protocol):
-    """Whoever checks codes and counts past sessions: slowly, and elsewhere."""
+    """Whoever looks things up: slowly, and elsewhere."""
 
     def check(self, monitor: PersonId, code: str, agent: PersonId | None, purpose: str, tell: Tell) -> None:
-        """Find it out, and tell."""
+        """Whether the code is his, and what has been listened to so far."""
+
+    def last_private(self, person: PersonId, tell: Callable[[bool, float], None]) -> None:
+        """Whether his last private call was so from its first packet to its last: what B1 says."""
 
 
 Tell = Callable[[Checked, float], None]

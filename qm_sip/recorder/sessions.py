@@ -158,6 +158,12 @@ class Sessions(Base):
             "sessions": self.sessions(call=call),
         }
 
+    def last_private(self, person: str) -> Row | None:
+        """The proof of the newest private call of which this person was the agent, among the last hundred."""
+        sql = "select id from calls where private_since_ms is not null order by rowid desc limit 100"
+        proofs = (self.private_proof(row["id"]) for row in self._rows(sql))
+        return next((proof for proof in proofs if proof is not None and person in proof["agents"]), None)
+
     def set_preset(self, row: PresetRow) -> Future[None]:
         """This person's, or this device's, calls are private: the next, or all until then."""
         mark = self._preset_mark(row.person, row.device)

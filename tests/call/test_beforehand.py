@@ -109,6 +109,31 @@ def test_an_agent_who_is_known_only_when_he_answers_gets_his_private_call_too() 
     end(world)
 
 
+def test_star_57_tells_how_it_stands_and_proves_the_last_private_call_if_it_can() -> None:
+    world = World()
+    answering(world)
+    dials_code(world, "*57")
+    assert said(world, "A5") and not said(world, "B1")
+    dials_code(world, "*67")
+    world.dial("1001", line="sales")
+    world.run(2.0)
+    end(world)
+    dials_code(world, "*57")
+    assert len(said(world, "A5")) == 2 and said(world, "B1")
+    in_call = World()
+    answering(in_call)
+    in_call.dial("1001", line="sales")
+    in_call.run(3.0)
+    assert in_call.agent is not None
+    in_call.press(in_call.agent, "*1")
+    in_call.run(2.0)
+    end(in_call)
+    dials_code(in_call, "*57")
+    assert not said(
+        in_call, "B1"
+    )  # it was recorded before the key: "media packets here zero" would not be true
+
+
 # ------------------------------------------------------------------ told while he waits
 
 

@@ -36,6 +36,7 @@ from qm_sip.call.words import (
     ForgetCall,
     KeeperEvent,
     LoseRecording,
+    NotePrivate,
     OpenRecording,
     OpenRow,
     OpenSession,
@@ -144,6 +145,11 @@ class Clerk:
         self.wrong = 0 if fits else self.wrong + 1
         found = Checked(fits, locked=self.wrong > account.tries, usage=Usage())
         self.world.later(0.05, lambda: tell(found, self.world.now))
+
+    def last_private(self, person: PersonId, tell: Callable[[bool, float], None]) -> None:
+        notes = self.world.keeper.said(NotePrivate)
+        whole = bool(notes) and notes[-1].since_ms == 0 and notes[-1].path == "direct"
+        self.world.later(0.05, lambda: tell(whole, self.world.now))
 
 
 class Keeper:

@@ -156,6 +156,14 @@ def test_the_proof_is_his_who_made_the_call_private_whoever_he_put_it_through_to
     assert known["agents"] == ["person-jansen"]
 
 
+def test_the_last_private_call_is_looked_for_by_its_agent(catalog: Catalog) -> None:
+    assert catalog.last_private("person-jansen") is None
+    catalog.note_private(CallId("c-1"), 0, 0, "direct", 0).result()
+    found = catalog.last_private("person-jansen")
+    assert found is not None and found["id"] == "c-1"
+    assert catalog.last_private("person-devries") is None
+
+
 # ------------------------------------------------------------------------------ forgetting
 
 
