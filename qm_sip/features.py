@@ -17,7 +17,7 @@ from qm_sip.announce.prompts import Prompt
 from qm_sip.announce.receipts import Receipt, Receipts
 from qm_sip.call.arrival import CallRefused, read_offered
 from qm_sip.call.call import Call
-from qm_sip.call.capture import NS
+from qm_sip.call.capture import told_of
 from qm_sip.call.service import ServiceCall
 from qm_sip.call.switchboard import Switchboard
 from qm_sip.call.words import SessionFailed, SessionOpened, Word
@@ -27,7 +27,7 @@ from qm_sip.config.numbers import normal
 from qm_sip.errors import Refused
 from qm_sip.media import protocol
 from qm_sip.monitor.room import Clerk, Room
-from qm_sip.policy.facts import CallFacts, CallId, Digest, How, Party, PersonId, Told, Use
+from qm_sip.policy.facts import CallFacts, CallId, How, Party, PersonId, Use
 from qm_sip.policy.identify import line_of, read_facts
 from qm_sip.policy.path import uses_if_told
 from qm_sip.private import Private
@@ -267,17 +267,7 @@ class Announcement:
     def said(self, event: protocol.PromptFinished, now: float) -> None:
         if event.prompt != self._prompt.digest:
             return
-        told = Told(
-            identity=event.identity,
-            uses=frozenset(Use(use) for use in event.uses),
-            purposes=frozenset(event.purposes),
-            language=event.language,
-            how=How.RECEIPT,
-            prompt=Digest(event.prompt),
-            began=event.began_ns / NS,
-            ended=event.ended_ns / NS,
-            packets=event.packets,
-        )
+        told = told_of(event, How.RECEIPT)
         self._features.receipts.keep(replace(self._receipt, told=told), now)
 
     def key(self, key: str, now: float) -> None:

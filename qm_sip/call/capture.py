@@ -106,17 +106,7 @@ class Capture:
         """The engine's proof. None if it is not the prompt that was being played."""
         if not isinstance(self.gate, Telling) or event.play != self.gate.play:
             return None
-        told = Told(
-            identity=event.identity,
-            uses=frozenset(Use(use) for use in event.uses),
-            purposes=frozenset(event.purposes),
-            language=event.language,
-            how=How.PROMPT,
-            prompt=Digest(event.prompt),
-            began=event.began_ns / NS,
-            ended=event.ended_ns / NS,
-            packets=event.packets,
-        )
+        told = told_of(event, How.PROMPT)
         self.was_told(told, event.proof)
         return told
 
@@ -173,6 +163,21 @@ class Capture:
         """Another person is the agent from now on."""
         others = tuple(p for p in self.facts.parties if p.role is not Role.AGENT and p.id != party.id)
         self.facts = replace(self.facts, parties=(*others, party))
+
+
+def told_of(event: protocol.PromptFinished, how: How) -> Told:
+    """What somebody has been told who heard this prompt to its end."""
+    return Told(
+        identity=event.identity,
+        uses=frozenset(Use(use) for use in event.uses),
+        purposes=frozenset(event.purposes),
+        language=event.language,
+        how=how,
+        prompt=Digest(event.prompt),
+        began=event.began_ns / NS,
+        ended=event.ended_ns / NS,
+        packets=event.packets,
+    )
 
 
 def agent_of(facts: CallFacts) -> Party | None:
