@@ -31,6 +31,7 @@ from qm_sip.announce.coverage import load_for
 from qm_sip.announce.prompts import PromptLibrary
 from qm_sip.call.arrival import peer_of
 from qm_sip.call.call import Call
+from qm_sip.call.capture import agent_of
 from qm_sip.call.states import State
 from qm_sip.call.switchboard import Settings, Switchboard
 from qm_sip.call.words import KeeperEvent, Word
@@ -38,7 +39,7 @@ from qm_sip.config import Config, load
 from qm_sip.control.handlers import handlers
 from qm_sip.control.server import ControlServer
 from qm_sip.entropy import Entropy
-from qm_sip.errors import ConfigError, QmSipError, StartError
+from qm_sip.errors import ConfigError, QmSipError, Refused, StartError
 from qm_sip.features import Features
 from qm_sip.media import protocol
 from qm_sip.media.client import MediaEngine
@@ -445,10 +446,15 @@ class Server:
         self._after()
         return done
 
-    def request_recording(self, call: str) -> bool | None:
+    def request_recording(self, call: str, agent: PersonId) -> bool | None:
         found = self._shown_call(call)
         if found is None:
             return None
+        party = agent_of(found.facts)
+        if party is None or party.person != agent:
+            raise Refused(
+                "not-your-call", "only the agent of a call has it recorded at his request (KSF15-0.2)"
+            )
         done = found.request_recording(time.monotonic())
         self._after()
         return done

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from qm_sip.cli.ask import ask
-from qm_sip.cli.options import Json, Limit, OptionalAs, OptionalConfig, Socket
+from qm_sip.cli.options import CallName, Json, Limit, OptionalAs, OptionalConfig, Socket
 from qm_sip.cli.output import brief, emit_json, listing, record, say
 
-CallName = Annotated[str, typer.Argument(help="Id of the call, as `qm-sip calls` shows it.")]
 FIRST = ("call", "outcome", "because", "line", "state", "seconds", "recorded_seconds")  # of `explain`
 COLUMNS = ["call", "line", "direction", "state", "outcome", "seconds", "recorded_seconds", "reasons"]
 

@@ -21,6 +21,7 @@ from qm_sip.cli import (
     retention,
     serve,
     server,
+    steering,
 )
 from qm_sip.cli.output import Status, error
 from qm_sip.control.client import ServerAway, ServerSaid
@@ -45,6 +46,8 @@ app.command("check")(check.check)
 app.command("demo")(demo.demo)
 app.command("calls")(calls.calls)
 app.command("explain")(calls.explain)
+app.command("pause")(steering.pause)
+app.command("record")(steering.record)
 app.command("ledger")(calls.ledger)
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(retention.app, name="retention")

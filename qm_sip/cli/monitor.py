@@ -1,4 +1,4 @@
-"""`qm-sip monitor`: who listened to whom, when and why, and the notices that are owed afterwards."""
+"""`qm-sip monitor`: listen, stop; who listens, who listened to whom, when and why; the notices owed afterwards."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ from typing import Annotated, Any
 import typer
 
 from qm_sip.cli.ask import ask
-from qm_sip.cli.options import As, Json, Limit, OptionalConfig, Socket
-from qm_sip.cli.output import Status, emit_json, listing
+from qm_sip.cli.options import As, Json, Limit, OptionalConfig, PurposeName, Socket
+from qm_sip.cli.output import Status, emit_json, listing, record
 
-app = typer.Typer(help="Listening in: who did, when and why.", no_args_is_help=True)
+app = typer.Typer(help="Listening in: begin, end; who does, who did, when and why.", no_args_is_help=True)
 
+Extension = Annotated[str, typer.Argument(help="The agent's extension.")]
+SessionName = Annotated[str, typer.Argument(help="Id of the session, as `qm-sip monitor list` shows it.")]
 Agent = Annotated[str, typer.Argument(help="Id of the agent in people.toml.")]
 Sent = Annotated[str, typer.Option("--sent", help="This session's notice has been given: mark it.")]
 Names = Annotated[
     str, typer.Option("--as", help="Who is asking; only the officer and the council see whom it is for.")
 ]
+Whose = Annotated[
+    str,
+    typer.Option("--as", help="Who is asking; who and whom is for the two, the officer and the council."),
+]
 
+RUNNING, NAMES = ["session", "purpose", "step", "seconds"], ["monitor", "agent"]
 HISTORY = [
     "session",
     "requested",
@@ -30,6 +37,37 @@ HISTORY = [
     "ended_by",
 ]
 NOTICES = ["session", "call", "capacity", "purpose", "heard", "overdue"]
+
+
+@app.command()
+def start(
+    extension: Extension,
+    as_person: As,
+    purpose: PurposeName,
+    socket: Socket = None,
+    config: OptionalConfig = None,
+    as_json: Json = False,
+) -> None:
+    """Let the server ring your phone, so that you listen to an agent. Your code is asked there; he is told first."""
+    asked: dict[str, Any] = {"extension": extension, "as": as_person, "purpose": purpose}
+    record(ask(socket, config, "monitor_start", **asked), as_json=as_json)
+
+
+@app.command()
+def stop(
+    session: SessionName, socket: Socket = None, config: OptionalConfig = None, as_json: Json = False
+) -> None:
+    """End a session. Anybody may, who may use the server."""
+    record(ask(socket, config, "monitor_stop", session=session), as_json=as_json)
+
+
+@app.command("list")
+def list_sessions(
+    as_person: Whose = "", socket: Socket = None, config: OptionalConfig = None, as_json: Json = False
+) -> None:
+    """Who listens now, or is about to: for what, and how far he is."""
+    rows = ask(socket, config, "monitor_list", **({"as": as_person} if as_person else {}))["sessions"]
+    listing(rows, [*RUNNING, *NAMES] if as_person else RUNNING, as_json=as_json, empty="nobody listens")
 
 
 @app.command()

@@ -26,6 +26,7 @@ Socket = Annotated[
     Path | None, typer.Option("--socket", help="Control socket of the server, instead of --config.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+CallName = Annotated[str, typer.Argument(help="Id of the call, as `qm-sip calls` shows it.")]
 As = Annotated[str, typer.Option("--as", help="Who is asking: id of a person in people.toml.")]
 OptionalAs = Annotated[
     str, typer.Option("--as", help="Who is asking. Only the privacy officer sees who phoned whom.")

@@ -7,12 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from qm_sip.cli.ask import ask
-from qm_sip.cli.options import As, Json, OptionalConfig, Socket
+from qm_sip.cli.options import As, CallName, Json, OptionalConfig, Socket
 from qm_sip.cli.output import record
 
 app = typer.Typer(help="Private calls, for the agent whose they are.", no_args_is_help=True)
 
-CallName = Annotated[str, typer.Argument(help="Id of the call, as `qm-sip calls` shows it.")]
 Mode = Annotated[str, typer.Option("--mode", help="next-call, or until-off: every call, for a day at most.")]
 
 

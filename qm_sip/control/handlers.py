@@ -13,7 +13,7 @@ from qm_sip.announce.needs import uses_of
 from qm_sip.announce.prompts import PromptLibrary, describe
 from qm_sip.call.words import Word
 from qm_sip.config import Config, Line
-from qm_sip.control import authorised, drawing, history, monitoring, playback, private, retention
+from qm_sip.control import authorised, drawing, history, monitoring, playback, private, retention, steering
 from qm_sip.control.server import Handler, PeerCredentials
 from qm_sip.policy.facts import PersonId
 from qm_sip.policy.grants import grant_lacks
@@ -25,11 +25,8 @@ from qm_sip.recorder.reaper import Reaper
 Answer = dict[str, Any]
 
 
-class ServerState(Protocol):
+class ServerState(steering.Steered, Protocol):
     """What the running server shows of itself. `config` and `library` are replaced by a reload."""
-
-    @property
-    def config(self) -> Config: ...
 
     @property
     def library(self) -> PromptLibrary: ...
@@ -80,6 +77,7 @@ def handlers(state: ServerState) -> dict[str, Handler]:
         **monitoring.handlers(state),
         **authorised.handlers(state),
         **drawing.handlers(state),
+        **steering.handlers(state),
     }
 
 

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from qm_sip.config import Config
-from qm_sip.control.permit import speaker
+from qm_sip.control.permit import oversees, speaker
 from qm_sip.control.requests import NotFound, count, word
 from qm_sip.errors import Refused
 from qm_sip.policy.facts import PersonId
@@ -40,7 +39,7 @@ class Monitoring:
         """Every time somebody asked to listen to an agent, the newest first."""
         config, agent = self._state.config, word(request, "agent")
         person = speaker(config, request, peer)
-        if person != agent and not _oversees(config, person):
+        if person != agent and not oversees(config, person):
             text = "who listened to whom is for the agent himself, the officer and the works council"
             raise Refused("not-your-history", text)
         limit = count(request, "limit", 100, most=10_000)
@@ -53,7 +52,7 @@ class Monitoring:
         config, named = self._state.config, False
         if request.get("as") or "sent" in request:
             person = speaker(config, request, peer)
-            named = _oversees(config, person)
+            named = oversees(config, person)
             if "sent" in request:
                 await self._sent(word(request, "sent"), person, named=named)
             elif not named:
@@ -91,8 +90,3 @@ def _who_and_when(row: Mapping[str, Any]) -> Row:
 
 def _past(row: Mapping[str, Any], now: datetime) -> bool:
     return datetime.fromisoformat(row["notice_due"]) < now
-
-
-def _oversees(config: Config, person: PersonId) -> bool:
-    regulation = config.regulation.regulation
-    return bool(person) and (person == regulation.officer or person in regulation.council)

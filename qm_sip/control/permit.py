@@ -42,3 +42,9 @@ def may_see_parties(config: Config, person: PersonId) -> None:
     """Who phoned whom is for the privacy officer; anybody else is Refused."""
     if not person or person != config.regulation.regulation.officer:
         raise Refused("not-the-officer", "who phoned whom is for the privacy officer only (KSF15-1.1a)")
+
+
+def oversees(config: Config, person: PersonId) -> bool:
+    """Whether he may know who listened to whom: the privacy officer and the works council (KSF15-3.3)."""
+    regulation = config.regulation.regulation
+    return bool(person) and (person == regulation.officer or person in regulation.council)

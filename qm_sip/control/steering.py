@@ -1,7 +1,8 @@
 """What a command may do to a running call: pause it, record it at the agent's request, listen to it.
 
 Private is not here: only the agent's own key or phone makes a call private, and nothing ends that (I5). A call is named
-by its id; whoever may use the control socket may pause, because a pause only ever keeps less.
+by its id. Whoever may use the control socket may pause and may end a session, because that only ever keeps or lets hear
+less; more is asked for in a person's name: a recording by the agent of that call, a session by whoever listens.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from qm_sip.config import Config
-from qm_sip.control.permit import speaker
+from qm_sip.control.permit import oversees, speaker
 from qm_sip.control.requests import BadRequest, NotFound, word
 from qm_sip.control.server import Handler, PeerCredentials
 from qm_sip.errors import Refused
@@ -18,6 +19,7 @@ from qm_sip.monitor.menu import PURPOSES
 from qm_sip.policy.facts import PersonId
 
 Answer = dict[str, Any]
+NAMES = ("agent", "monitor")
 
 
 class Steered(Protocol):
@@ -29,8 +31,8 @@ class Steered(Protocol):
     def pause(self, call: str, *, on: bool) -> bool | None:
         """Pause a call or let it go on. None: no such call; False: nothing is kept or heard of it."""
 
-    def request_recording(self, call: str) -> bool | None:
-        """As the agent's key does. None: no such call."""
+    def request_recording(self, call: str, agent: PersonId) -> bool | None:
+        """As the agent's key does. None: no such call; False: it cannot be. Raises Refused if it is not his call."""
 
     def listen(self, monitor: PersonId, extension: str, purpose: str) -> str:
         """Call the supervisor's phone; gives the session. Raises Refused."""
@@ -67,13 +69,16 @@ class Steering:
         done = self._state.pause(call, on=on)
         if done is None:
             raise NotFound(f"no running call {call!r}: see `qm-sip calls`")
+        if not done and on:
+            raise Refused("not-recorded", "nothing of this call could be kept or heard now")
         if not done:
-            raise Refused("not-recorded", "nothing of this call is kept or heard now, or it was not paused")
+            raise Refused("not-paused", "this call is not paused")
         return {"call": call, "paused": on}
 
     async def record(self, request: Answer, peer: PeerCredentials) -> Answer:
-        call = word(request, "call")
-        done = self._state.request_recording(call)
+        """`capture-request` says that the agent asked: so nobody else may (KSF15-0.2)."""
+        call, agent = word(request, "call"), speaker(self._state.config, request, peer)
+        done = self._state.request_recording(call, agent)
         if done is None:
             raise NotFound(f"no running call {call!r}: see `qm-sip calls`")
         if not done:
@@ -97,4 +102,12 @@ class Steering:
         return {"session": session, "stopped": True}
 
     async def list(self, request: Answer, peer: PeerCredentials) -> Answer:
-        return {"sessions": [dict(session) for session in self._state.listeners()]}
+        """That somebody listens is for everybody to see; who, and to whom, for the two and for who oversees it."""
+        person = speaker(self._state.config, request, peer) if request.get("as") else PersonId("")
+        sees_all = oversees(self._state.config, person)
+        return {"sessions": [_shown(row, person, sees_all=sees_all) for row in self._state.listeners()]}
+
+
+def _shown(row: Mapping[str, Any], person: PersonId, *, sees_all: bool) -> Answer:
+    named = sees_all or (person and person in (row["agent"], row["monitor"]))
+    return {name: value for name, value in row.items() if named or name not in NAMES}

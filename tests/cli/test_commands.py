@@ -84,6 +84,7 @@ LISTINGS = [
     ("keys", "list"),
     ("monitors",),
     ("draws",),
+    ("monitor", "list"),
 ]
 
 
@@ -91,6 +92,7 @@ LISTINGS = [
 def test_every_listing_is_a_table_and_json(
     run: Run, home: Path, state: State, command: tuple[str, ...]
 ) -> None:
+    state.listen(PersonId("m1"), "1001", "coaching")
     assert run.json(*command, "--config", home)
     status, out, err = run(*command, "--config", home)
     assert (status, err) == (0, "")
@@ -346,6 +348,35 @@ def test_the_command_itself_runs_and_tells_its_name() -> None:
     assert (done.returncode, done.stdout) == (5, "")
     assert "Traceback" not in done.stderr
     assert io.StringIO(done.stderr).readline().startswith("qm-sip: no qm-sip server runs at /nowhere/socket")
+
+
+# --------------------------------------------------------------------------- what is done to a running call
+
+
+def test_a_running_call_is_paused_and_goes_on(run: Run, home: Path, state: State) -> None:
+    assert run.json("pause", "c3", "--config", home) == {"call": "c3", "paused": True}
+    assert run("pause", "c3", "--off", "--config", home)[0] == 0
+    assert not state.paused
+    status, _, err = run("pause", "c3", "--off", "--config", home)
+    assert (status, "[not-paused]" in err) == (6, True)
+
+
+def test_an_agent_has_his_own_call_recorded(run: Run, home: Path, state: State) -> None:
+    assert run("record", "c3", "--config", home)[0] == 2  # in whose name?
+    assert run("record", "c3", "--as", "a2", "--config", home)[0] == 6
+    assert run.json("record", "c3", "--as", "a1", "--config", home) == {"call": "c3", "requested": True}
+
+
+def test_a_supervisor_begins_and_ends_a_session(run: Run, home: Path, state: State) -> None:
+    asked = ("monitor", "start", "1001", "--purpose", "coaching", "--config", home)
+    assert run(*asked)[0] == 2
+    session = run.json(*asked, "--as", "m1")["session"]
+    (row,) = run.json("monitor", "list", "--config", home)
+    assert (row["session"], row["purpose"], "monitor" in row) == (session, "coaching", False)
+    assert run("monitor", "list", "--as", "o1", "--config", home)[1].split()[-2:] == ["m1", "a1"]
+    assert run("monitor", "stop", session, "--config", home)[0] == 0
+    assert run("monitor", "list", "--config", home)[1].strip() == "nobody listens"
+    assert run("monitor", "stop", session, "--config", home)[0] == 1
 
 
 # --------------------------------------------------------------------------- who may listen; samples

@@ -56,9 +56,7 @@ def test_every_command_is_documented_with_its_options(words: str) -> None:
 
 
 def test_no_command_is_documented_that_does_not_exist() -> None:
-    second = (
-        "list|show|select|export|verify|build|check|generate|due|run|on|status|proof|history|notices|code"
-    )
+    second = "|".join({words.split()[1] for words in ALL if " " in words})
     named = set(re.findall(rf"`qm-sip ([a-z]+(?: (?:{second}))?)", COMMANDS))
     assert named <= set(ALL)
 
@@ -84,6 +82,11 @@ def test_every_request_is_documented_with_what_it_answers(tmp_path: Path) -> Non
         "verify": {"recording": "r1"},
         "private_status": {"as": "a1"},
         "private_proof": {"call": "c1", "as": "a1"},
+        "pause": {"call": "c3"},
+        "record": {"call": "c3", "as": "a1"},
+        "monitor_start": {"extension": "1001", "purpose": "coaching", "as": "m1"},
+        "monitor_stop": {"session": "s0"},
+        "monitor_list": {"as": "o1"},
         "recording": {"recording": "r1", "as": "m1", "purpose": "coaching", "action": "show"},
     }
     with serving(state) as socket:
@@ -92,6 +95,9 @@ def test_every_request_is_documented_with_what_it_answers(tmp_path: Path) -> Non
                 assert f"`{name}`" in rows[what][2], f"{what}: {name}"
         for what in ("retention_due", "retention_run", "private_status", "private_proof", "monitor_notices"):
             for name in names(call(socket, what, **asked.get(what, {})), what):
+                assert f"`{name}`" in rows[what][2], f"{what}: {name}"
+        for what in ("pause", "record", "monitor_start", "monitor_list", "monitor_stop"):
+            for name in names(call(socket, what, **asked[what]), what):
                 assert f"`{name}`" in rows[what][2], f"{what}: {name}"
         for what in ("people", "prompts", "keys", "monitors", "draws"):
             for name in names(call(socket, what), what):

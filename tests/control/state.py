@@ -22,6 +22,7 @@ from qm_sip.call.words import Word
 from qm_sip.config import Config
 from qm_sip.control.handlers import handlers
 from qm_sip.control.server import ControlServer
+from qm_sip.errors import Refused
 from qm_sip.policy.facts import (
     CallFacts,
     CallId,
@@ -75,6 +76,10 @@ class State:
     taps: list[Mapping[str, Any]] = field(default_factory=list)
     presets: Presets = field(default_factory=Presets)
     kept: list[Word] = field(default_factory=list)
+    paused: bool = False
+    requested: bool = False
+    sessions: list[Mapping[str, Any]] = field(default_factory=list)
+    dialled: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = Store(self.config.server.storage.directory, self.config.server.storage.key_directory)
@@ -84,6 +89,38 @@ class State:
 
     def keep(self, word: Word) -> None:
         self.kept.append(word)
+
+    def pause(self, call: str, *, on: bool) -> bool | None:
+        """c3 is recorded."""
+        if call != "c3":
+            return None if call != "c2" else False
+        before, self.paused = self.paused, on
+        return on or before
+
+    def request_recording(self, call: str, agent: PersonId) -> bool | None:
+        """c3 is a1's, on a line that records at his request; c2 was his too."""
+        if call not in ("c2", "c3"):
+            return None
+        if agent != "a1":
+            raise Refused("not-your-call", "only the agent")
+        self.requested = self.requested or call == "c3"
+        return call == "c3"
+
+    def listen(self, monitor: PersonId, extension: str, purpose: str) -> str:
+        if not self.config.people.monitor[monitor].extensions:
+            raise Refused("no-phone", "no phone")
+        row = {"monitor": monitor, "agent": "a1", "purpose": purpose, "step": "asking", "seconds": 0.0}
+        self.sessions.append({"session": f"s{len(self.sessions)}", **row})
+        self.dialled.append(extension)
+        return str(self.sessions[-1]["session"])
+
+    def stop_listening(self, session: str) -> bool:
+        before = len(self.sessions)
+        self.sessions = [row for row in self.sessions if row["session"] != session]
+        return len(self.sessions) < before
+
+    def listeners(self) -> Sequence[Mapping[str, Any]]:
+        return self.sessions
 
     def live_calls(self) -> Sequence[Mapping[str, Any]]:
         return self.calls
