@@ -55,6 +55,11 @@ def test_the_shipped_snippet_empties_them(asterisk: Path) -> None:
     assert features == AsteriskFeatures({}, "*8") and problems(features) == []
 
 
+def test_the_site_of_the_demo_takes_none_of_them() -> None:
+    features = read_features(ROOT / "config/asterisk/site")
+    assert features.in_call == {"blindxfer": "#1", "atxfer": "#2"} and problems(features) == []
+
+
 def test_codes_below_the_include_count(asterisk: Path) -> None:
     (asterisk / "more.conf").write_text("[featuremap]\ndisconnect =>\n")
     features = write(
