@@ -280,7 +280,7 @@ class Server:
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         await self._stop.wait()
         log.info("stopping: no new calls; %d running", self.switchboard.calls_shown)
-        while self.switchboard.calls:
+        while self.switchboard.busy:
             self._idle.clear()
             await self._idle.wait()
         await asyncio.sleep(0.1)  # the last responses and retransmissions leave
@@ -289,6 +289,8 @@ class Server:
         if not self._stopping:
             self._stopping = True
             self.ua.reject_new(503)
+            self.features.room.nobody_waits(time.monotonic())
+            self._after()
             _notify("STOPPING=1")
             self._stop.set()
             return
@@ -354,7 +356,7 @@ class Server:
         if self.endpoint.addresses:  # not while the engine starts: the door is closed yet
             self.endpoint.flush()
         self._alarm.set()
-        if not self.switchboard.calls:
+        if not self.switchboard.busy:
             self._idle.set()
 
     def _on_engine_death(self, status: int) -> None:

@@ -357,6 +357,11 @@ class Switchboard:
         """How many legs belong to a call. Goes back to zero."""
         return len(self._legs) + len(self._service_legs)
 
+    @property
+    def busy(self) -> bool:
+        """Whether anybody is on any call, with one leg or two."""
+        return bool(self.calls or self.services)
+
     def prompts_in_use(self, line: str) -> set[str]:
         """What running calls of this line play or have played: after a reload the engine must still know it."""
         captures = [call.recording.capture for call in self.calls.values() if call.recording]

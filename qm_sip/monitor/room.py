@@ -129,6 +129,12 @@ class Room:
         """Forget it."""
         self.sessions.pop(session.id, None)
 
+    def nobody_waits(self, now: float) -> None:
+        """The server stops: who hears a call hears its end, everybody else is told that it is over."""
+        for session in list(self.sessions.values()):
+            if session.listening is None:
+                session.stop("server-stops", now)
+
     # ---------------------------------------------------------------- calls
 
     def call_ready(self, call: Call, now: float) -> None:

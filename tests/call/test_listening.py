@@ -210,3 +210,21 @@ def test_keys_as_info_are_keys_too() -> None:
     world.run(1.0)
     assert said(world, "K15")
     end(world)
+
+
+def test_when_the_server_stops_who_waits_is_told_and_who_listens_hears_the_call_to_its_end() -> None:
+    world = World()
+    answering(world)
+    waiting = supervisor(world)
+    world.press(waiting, "1")
+    world.run(1.0)
+    world.features.room.nobody_waits(world.now)
+    world.run(2.0)
+    assert waiting.gone and said(world, "S4") and not world.switchboard.busy
+    talks = talking()
+    phone = supervisor(talks)
+    talks.features.room.nobody_waits(talks.now)
+    talks.run(2.0)
+    assert not phone.gone
+    end(talks)
+    assert phone.gone and not talks.switchboard.busy
