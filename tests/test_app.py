@@ -10,10 +10,12 @@ import pytest
 from qm_sip.announce.coverage import load_for
 from qm_sip.app import Server
 from qm_sip.config import Config
+from qm_sip.errors import Refused
 from qm_sip.media import protocol
-from qm_sip.policy.facts import Use
+from qm_sip.policy.facts import CallFacts, PersonId, Use
 from tests.announce.helpers import put
 from tests.announce.site import load, site
+from tests.control.state import facts
 
 
 @dataclass
@@ -78,3 +80,29 @@ def test_a_prompt_that_changed_is_told_again(home: Path) -> None:
     changed = [library.get("K11-all-key", language) for language in ("nl", "en")]
     assert set(told) == {prompt.digest for prompt in changed}
     assert told[changed[1].digest].uses == [Use.LISTEN, Use.RECORD]
+
+
+@dataclass
+class Talking:
+    """A call in which a1 talks, on a line that records at his request."""
+
+    facts: CallFacts
+    unsaid: bool = False
+    asked: bool = False
+
+    def request_recording(self, now: float) -> bool:
+        self.asked = True
+        return True
+
+
+def test_only_its_own_agent_has_a_call_recorded_and_of_a_confidential_one_nobody_knows(home: Path) -> None:
+    server, call = Server(home), Talking(facts("c1", "sales", load(home)))
+    server.switchboard = type("Board", (), {"calls": {"c1": call}})()  # type: ignore[assignment]
+    server._after = lambda: None  # type: ignore[method-assign]
+    with pytest.raises(Refused) as refused:
+        server.request_recording("c1", PersonId("a2"))
+    assert (refused.value.code, call.asked) == ("not-your-call", False)
+    assert server.request_recording("c1", PersonId("a1")) is True and call.asked
+    call.unsaid = True
+    assert server.request_recording("c1", PersonId("a1")) is None
+    assert server.request_recording("c9", PersonId("a1")) is None
