@@ -179,7 +179,7 @@ class Arrival:
     def _intent(self, facts: CallFacts) -> Intent:
         config = self.config
         decision = decide(config, facts, Use.RECORD, suppose_told=True)
-        uses = uses_if_told(config, facts)
+        uses = uses_if_told(config, facts, decision)
         idle = idle_span(facts, decision)
         if path_for(facts, uses) is not MediaPath.RELAY:
             return Intent(decision, None, decision.reasons, idle)

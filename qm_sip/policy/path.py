@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from qm_sip.policy.facts import CallFacts, LineKind, Use
+from qm_sip.policy.facts import CallFacts, Decision, LineKind, Use
 from qm_sip.policy.gate import decide
 
 if TYPE_CHECKING:
@@ -22,9 +22,13 @@ class MediaPath(StrEnum):
     RELAY = "relay"  # the tapped relay
 
 
-def uses_if_told(config: Config, facts: CallFacts) -> frozenset[Use]:
-    """Say for what the call's audio could be used, once every outside party has been told."""
-    return frozenset(use for use in Use if decide(config, facts, use, suppose_told=True).allowed)
+def uses_if_told(config: Config, facts: CallFacts, recording: Decision | None = None) -> frozenset[Use]:
+    """Say for what the call's audio could be used, once every outside party has been told. `recording`: what has been
+    decided of that use already, supposing the same.
+    """
+    record = recording or decide(config, facts, Use.RECORD, suppose_told=True)
+    listen = decide(config, facts, Use.LISTEN, suppose_told=True)
+    return frozenset(decision.use for decision in (record, listen) if decision.allowed)
 
 
 def path_for(facts: CallFacts, uses: frozenset[Use]) -> MediaPath:
