@@ -98,6 +98,10 @@ class Phone:
     def hangup(self, *, status: int = 0, call: int | None = None) -> None:
         self._command("hangup", status=status, call=call)
 
+    def hang_up_all(self) -> None:
+        """End every call of this phone, in whatever state it is."""
+        self._command("hangup_all")
+
     def say(self, wav: Path | None, *, loop: bool = True) -> None:
         """What this phone says in every coming call, from the first packet on. None: nothing."""
         self._command("say", path=None if wav is None else str(wav), loop=loop)

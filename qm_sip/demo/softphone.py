@@ -333,6 +333,11 @@ class Softphone:
         operation.statusCode = status
         line.hangup(operation)
 
+    def do_hangup_all(self) -> None:
+        for line in self.lines.values():
+            line.answer_at = None
+        self.endpoint.hangupAllCalls()
+
     def do_say(self, path: str | None, loop: bool) -> None:
         """What every call of this phone says from its first packet on."""
         self.say = None if path is None else (path, loop)

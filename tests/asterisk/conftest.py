@@ -52,8 +52,15 @@ def pbx(tree: Path, site: Site) -> Asterisk:
     return site.asterisk(tree)
 
 
+@pytest.fixture
+def house(shared_house: House) -> Iterator[House]:
+    """The house of this file, with nobody in a call and the settings it began with."""
+    yield shared_house
+    shared_house.tidy()
+
+
 @pytest.fixture(scope="module")
-def house(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def shared_house(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Asterisk, server and phones of all tests of one file."""
     work = tmp_path_factory.mktemp("house")
     with ExitStack() as stack:

@@ -15,23 +15,14 @@ from qm_sip.demo import audio
 from qm_sip.demo.counter import RtpCounter
 from qm_sip.demo.phone import Phone
 from qm_sip.errors import QmSipError
-from tests.support.house import RECORDER, House
-from tests.support.recorded import until
+from tests.support.house import AFTER, BEFORE, MEANWHILE, RECORDER, House
+from tests.support.recorded import assert_only, until
 from tests.support.site import ADDRESSES, CUSTOMER, TONES, Talk
-from tests.support.wire import Packet, Wire, kept, largest_gap, rtp, wall
+from tests.support.wire import Packet, Wire, kept, largest_gap, mono, rtp, wall
 
-ABSENT = -60.0  # dBFS
 GAP_S = 0.1
 KEY_S = 0.02  # from the code's last packet to the last packet kept
-BEFORE = (1000.0, 2000.0)  # customer, agent: as long as nothing is private
-MEANT = (1300.0, 2300.0)  # in the ten seconds before the key: it began before the finger did
-SINCE = (700.0, 1700.0)  # when it is private
 CUSTOMERS, AGENTS = "127.0.0.20", ADDRESSES["1001"]
-
-
-def both_say(house: House, talk: Talk, tones: tuple[float, float]) -> None:
-    house.say(talk.caller, tones[0], call=talk.caller_call)
-    house.say(talk.called, tones[1], call=talk.called_call)
 
 
 def wait_quiet(counter: RtpCounter, seconds: float = 6) -> None:
@@ -43,14 +34,6 @@ def wait_quiet(counter: RtpCounter, seconds: float = 6) -> None:
         return counter.packets(RECORDER) == before
 
     until(quiet, seconds, "end of the packets at the recorder")
-
-
-def assert_only(samples: audio.Samples, hz: float, *absent: float) -> None:
-    """This tone all along, and the others nowhere."""
-    middle = samples[800:-800]
-    assert audio.level_dbfs(middle, hz) == pytest.approx(-12.0, abs=1.5)
-    for other in absent:
-        assert audio.loudest_dbfs(middle, other) < ABSENT, f"{other} Hz is in the recording"
 
 
 def went_through(packets: list[Packet], since: float) -> float:
@@ -74,12 +57,12 @@ def test_what_was_said_from_ten_seconds_before_the_key_on_is_nowhere(house: Hous
     ):
         talk = house.begin()
         time.sleep(4.0)
-        both_say(house, talk, MEANT)
+        house.both_say(talk, MEANWHILE)
         time.sleep(9.3)
         pressed = time.monotonic()
         talk.called.dtmf("*1", call=talk.called_call)
         wait_quiet(counter)
-        both_say(house, talk, SINCE)
+        house.both_say(talk, AFTER)
         quiet = counter.packets(RECORDER)
         time.sleep(1.5)
         settled = time.monotonic()
@@ -107,8 +90,8 @@ def test_what_was_said_from_ten_seconds_before_the_key_on_is_nowhere(house: Hous
     row = house.ended(house.new_calls()[0]["call"])
     assert row["outcome"] == "recorded"
     heard = house.opened(row["recordings"][0])
-    assert_only(heard.left, BEFORE[0], *MEANT, *SINCE, BEFORE[1])
-    assert_only(heard.right, BEFORE[1], *MEANT, *SINCE, BEFORE[0])
+    assert_only(heard.left, BEFORE[0], *MEANWHILE, *AFTER, BEFORE[1])
+    assert_only(heard.right, BEFORE[1], *MEANWHILE, *AFTER, BEFORE[0])
     assert 2.0 < heard.seconds < 4.5
     assert_proven(house, row["call"])
 
@@ -123,19 +106,12 @@ def assert_no_gap(talk: Talk, packets: list[Packet], begin: float, end: float) -
         print(f"\nlargest gap towards the {name}'s phone: {1000 * gap:.0f} ms")
         assert gap < GAP_S
     for phone, call, tones in (
-        (talk.caller, talk.caller_call, (2000, 2300, 1700)),
-        (talk.called, talk.called_call, (1000, 1300, 700)),
+        (talk.caller, talk.caller_call, (BEFORE[1], MEANWHILE[1], AFTER[1])),
+        (talk.called, talk.called_call, (BEFORE[0], MEANWHILE[0], AFTER[0])),
     ):
-        from_, to = place(phone, call, begin + 0.1), place(phone, call, end)
-        silent = longest_silence(talk.heard(phone)[from_:to], tones)
+        silent = longest_silence(House.heard(phone, call, mono(begin) + 0.1, mono(end)), tones)
         print(f"longest time in which {phone.user} heard nothing: {1000 * silent:.0f} ms")
         assert silent < GAP_S
-
-
-def place(phone: Phone, call: int, at: float) -> int:
-    """The sample of a phone's recording at an instant of the wall clock."""
-    began = next(h["at"] for h in phone.happened if h["event"] == "recording" and h["call"] == call)
-    return round((at - wall(began)) * audio.RATE)
 
 
 def longest_silence(samples: audio.Samples, tones: tuple[float, ...]) -> float:
@@ -150,11 +126,11 @@ def longest_silence(samples: audio.Samples, tones: tuple[float, ...]) -> float:
 
 
 def assert_hear_each_other(talk: Talk, third: Phone, theirs: int) -> None:
-    assert audio.hears(talk.heard(talk.called), SINCE[0])
+    assert audio.hears(talk.heard(talk.called), AFTER[0])
     heard = talk.heard(talk.caller)
-    assert audio.hears(heard, SINCE[1])
+    assert audio.hears(heard, AFTER[1])
     assert audio.hears(heard[-audio.RATE :], TONES["1002"])  # whom he was put through to
-    assert audio.hears(audio.read_wav(third.recording_path(theirs)), SINCE[0])
+    assert audio.hears(audio.read_wav(third.recording_path(theirs)), AFTER[0])
 
 
 def assert_proven(house: House, call: str) -> None:
@@ -172,21 +148,18 @@ def assert_proven(house: House, call: str) -> None:
 def test_from_the_key_to_the_last_packet_kept(house: House, tmp_path: Path) -> None:
     """With no cut backwards: every packet's own sound is looked for in the file."""
     house.settings('\n[private]\ndrop_before = "0s"\n')
-    try:
-        with Wire(house.site.network, tmp_path / "p") as wire:
-            talk = house.begin()
-            for seed, phone, call in (
-                (1, talk.caller, talk.caller_call),
-                (2, talk.called, talk.called_call),
-            ):
-                path = audio.write_wav(house.site.sounds / f"noise-{seed}.wav", audio.noise(10, seed=seed))
-                phone.play(path, call=call)
-            time.sleep(2.0)
-            talk.called.dtmf("*1", call=talk.called_call)
-            time.sleep(1.5)
-            talk.end()
-    finally:
-        house.settings()
+    with Wire(house.site.network, tmp_path / "p") as wire:
+        talk = house.begin()
+        for seed, phone, call in (
+            (1, talk.caller, talk.caller_call),
+            (2, talk.called, talk.called_call),
+        ):
+            path = audio.write_wav(house.site.sounds / f"noise-{seed}.wav", audio.noise(10, seed=seed))
+            phone.play(path, call=call)
+        time.sleep(2.0)
+        talk.called.dtmf("*1", call=talk.called_call)
+        time.sleep(1.5)
+        talk.end()
     row = house.ended()
     heard = house.opened(row["recordings"][0])
     packets = wire.packets()

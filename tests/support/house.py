@@ -8,6 +8,7 @@ its own, so that a test need not wait ten seconds for each call; and what `setti
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import time
@@ -23,7 +24,10 @@ from tests.support.recorded import Heard, Row, until
 from tests.support.site import ASTERISK, CUSTOMER, Site, Talk
 
 RECORDER = "127.0.0.2"
-NOTICE_S, NOTICE_HZ = 0.6, 600.0
+NOTICE_S, NOTICE_HZ = 0.6, 480.0
+# What customer and agent say before, while and after something that nothing may be kept of. In A-law a tone has
+# overtones; of these, none is near another of these.
+BEFORE, MEANWHILE, AFTER = (1000.0, 2000.0), (1600.0, 2500.0), (800.0, 1200.0)
 NOTICE = {
     "id": "notice",
     "kind": "customer-notice",
@@ -51,6 +55,7 @@ class House:
         _put_notice(prompts / "nl", NOTICE_HZ)
         _put_notice(prompts / "en", NOTICE_HZ + 10)  # two prompts may not sound the same
         self._write()
+        self._usual = (self.config / "lines.toml").read_text()
         environment = {"QM_SIP_PROMPTS_DIRECTORY": str(prompts)}
         self.server = Server(self.config, work / "server", network=site.network, environment=environment)
 
@@ -66,12 +71,22 @@ class House:
         self._write(more, changes)
         self.server.ask("reload")
 
+    def tidy(self) -> None:
+        """After a test, also one that failed in mid-call: nobody is in a call, the settings are as before."""
+        for phone in self._phones.values():
+            phone.hang_up_all()
+        self.pbx.wait_idle()
+        if (self.config / "lines.toml").read_text() != self._usual:
+            self.settings()
+
     # ---- phones
 
-    def phone(self, user: str) -> Phone:
+    def phone(self, user: str, *, answer_after: float | None = 0.3) -> Phone:
+        """How long it rings is settled when it is asked for first."""
         if user not in self._phones:
-            made = self.site.customer() if user == CUSTOMER else self.site.phone(user)
-            self._phones[user] = made
+            self._phones[user] = (
+                self.site.customer() if user == CUSTOMER else self.site.phone(user, answer_after=answer_after)
+            )
         return self._phones[user]
 
     @property
@@ -82,7 +97,13 @@ class House:
         """Somebody says a tone from now on, in a call that is up."""
         phone.play(self.tone(hz), loop=True, call=call)
 
+    def both_say(self, talk: Talk, tones: tuple[float, float]) -> None:
+        """The caller the first, the called the second."""
+        self.say(talk.caller, tones[0], call=talk.caller_call)
+        self.say(talk.called, tones[1], call=talk.called_call)
+
     def tone(self, hz: float) -> Path:
+        """0 Hz is silence."""
         path = self.site.sounds / f"hz-{hz:.0f}.wav"
         return path if path.exists() else audio.tone_wav(path, (hz, 5.0))
 
@@ -138,10 +159,23 @@ class House:
         return call
 
     @staticmethod
+    def heard(phone: Phone, call: int, begin: float = 0.0, end: float = math.inf) -> audio.Samples:
+        """What a phone heard in a call that has ended, between two instants (monotonic)."""
+        began = recording_began(phone, call)
+        samples = audio.read_wav(phone.recording_path(call))
+        first, last = ((at - began) * audio.RATE for at in (begin, end))
+        return samples[round(max(first, 0)) : round(min(max(last, 0), len(samples)))]
+
+    @staticmethod
     def press(phone: Phone, keys: str, call: int) -> None:
         for key in keys:
             phone.dtmf(key, call=call)
             time.sleep(0.3)
+
+
+def recording_began(phone: Phone, call: int) -> float:
+    """The instant (monotonic) of the first sample of a phone's recording."""
+    return float(next(h["at"] for h in phone.happened if h["event"] == "recording" and h["call"] == call))
 
 
 def _put_notice(directory: Path, hz: float) -> None:

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 import soundfile
 
+from qm_sip.demo import audio
 from qm_sip.demo.server import Server, qm_sip
 
 T = TypeVar("T")
@@ -78,6 +80,26 @@ def opened(
            "--identity", str(server.identity), "--out", str(path), "--socket", str(server.socket))  # fmt: skip
     samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
     return Heard(samples, rate)
+
+
+ABSENT = -60.0  # dBFS
+
+
+def assert_only(samples: audio.Samples, hz: float, *absent: float) -> None:
+    """This tone all along, and the others nowhere."""
+    middle = samples[800:-800]
+    assert audio.level_dbfs(middle, hz) == pytest.approx(-12.0, abs=1.5)
+    assert_absent(middle, *absent)
+
+
+def assert_absent(samples: audio.Samples, *tones: float) -> None:
+    """None of these tones anywhere, not for one packet: 20 ms of one would still be -46 dBFS in a window of a second.
+
+    A shorter window would take the edge of another tone, where it begins or ends, for a trace of this one.
+    """
+    for hz in tones:
+        loudest = audio.loudest_dbfs(samples, hz, window_s=1.0)
+        assert loudest < ABSENT, f"{hz} Hz is in there, at {loudest:.0f} dBFS"
 
 
 def clear_text_in(directory: Path, *texts: str) -> list[str]:

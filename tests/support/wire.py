@@ -125,6 +125,20 @@ def wall(monotonic: float) -> float:
     return monotonic + time.time() - time.monotonic()
 
 
+def mono(wall_clock: float) -> float:
+    """The other way round."""
+    return wall_clock - time.time() + time.monotonic()
+
+
+def loud(packets: list[Packet], *, above: float = 0.02) -> list[Packet]:
+    """Those RTP packets (A-law) in which something is to be heard, of full scale."""
+    return [
+        packet
+        for packet in packets
+        if packet.rtp_type == ALAW and np.max(np.abs(np.frombuffer(_decoded(packet), "<i2"))) > above * 32768
+    ]
+
+
 def kept(packets: list[Packet], samples: npt.NDArray[np.float64]) -> list[Packet]:
     """Those RTP packets (A-law) whose very sound is in a recording's channel.
 
