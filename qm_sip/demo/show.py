@@ -16,10 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from qm_sip.demo import picture
-from qm_sip.demo.scenes import SCENES, Played, play
+from qm_sip.demo.scenes import SCENES, Played, Scene, play
 from qm_sip.demo.server import qm_sip
 from qm_sip.demo.stage import CUSTOMER, Stage
-from qm_sip.errors import QmSipError
+from qm_sip.errors import QmSipError, Refused
 
 COACH, PURPOSE = "m1", "coaching"
 LOOK = """To look further, start the server again on what the demo left, and ask it:
@@ -58,8 +58,18 @@ class Shown:
         }
 
 
-def run(output: Path, *, phones_only: bool, console: Console) -> Shown:
-    """Play everything. What goes wrong with one call is told, and the others are played all the same."""
+def chosen(only: Sequence[str]) -> tuple[Scene, ...]:
+    """The scenes of these names, in their order; all if none is named. Raises Refused for a name that is none."""
+    known = {scene.name for scene in SCENES}
+    if unknown := sorted(set(only) - known):
+        raise Refused(
+            "no-such-scene", f"no scene {unknown[0]!r}: {', '.join(scene.name for scene in SCENES)}"
+        )
+    return tuple(scene for scene in SCENES if not only or scene.name in only)
+
+
+def run(output: Path, scenes: Sequence[Scene], *, phones_only: bool, console: Console) -> Shown:
+    """Play these. What goes wrong with one call is told, and the others are played all the same."""
     output.mkdir(parents=True, exist_ok=True)
 
     def tell(text: str) -> None:
@@ -67,7 +77,7 @@ def run(output: Path, *, phones_only: bool, console: Console) -> Shown:
 
     with Stage(output, phones_only=phones_only, tell=tell) as stage:
         shown = Shown(stage.asterisk_version, output)
-        for scene in SCENES:
+        for scene in scenes:
             if scene.server_killed:
                 _look_at_one(stage, shown)
             if phones_only and (scene.server_killed or scene.with_asterisk):
@@ -75,16 +85,20 @@ def run(output: Path, *, phones_only: bool, console: Console) -> Shown:
                 stage.tell("left out, it needs Asterisk: " + scene.says)
                 continue
             shown.played.append(play(stage, scene))
-        _after_the_kill(stage, shown, killed=not phones_only)
+        if not any(scene.server_killed for scene in scenes):
+            _look_at_one(stage, shown)
+        killed = not phones_only and any(scene.server_killed for scene in scenes)
+        _after_the_kill(stage, shown, killed=killed)
         _leave_a_way_in(stage, output)
     return shown
 
 
 def _look_at_one(stage: Stage, shown: Shown) -> None:
     """Open the first recording as the coach may, with the key made for this demo, and draw it."""
-    played = next((p for p in shown.played if p.recording), None)
+    wanted = [p for p in shown.played if p.scene.outcome == "recorded" and p.scene.kept == "sealed"]
+    played = next((p for p in wanted if p.recording), None)
     if played is None:
-        shown.problems.append("there is no recording to look at")
+        shown.problems += ["there is no recording to look at"] if wanted else []
         return
     flac = shown.output / "recording.flac"
     flac.unlink(missing_ok=True)
