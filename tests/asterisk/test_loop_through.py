@@ -99,7 +99,7 @@ def test_queue_announced_on_answer_and_recorded(site: Site, server: Server, tmp_
     with Wire(site.network, tmp_path / "queue.pcap") as wire:
         talk = site.connect(customer, "3001", agent)
         say_after(
-            customer, site, talk.caller_call, talk.answered_at + prompt_seconds("K1-all-short-key") - 0.2
+            customer, site, talk.caller_call, talk.answered_at + prompt_seconds("K2-all-short") - 0.2
         )
         recorded.tap(server)
         talk.talk(3.0)
@@ -111,7 +111,7 @@ def test_queue_announced_on_answer_and_recorded(site: Site, server: Server, tmp_
     assert quietest_dbfs(heard.left[1600:-1600], CUSTOMER_HZ) > -20
     assert quietest_dbfs(heard.right[1600:-1600], AGENT_HZ) > -20
     packets = wire.packets()
-    expected = when_ended(packets) - prompt_ended(packets, "K1-all-short-key") - PLAYOUT_S
+    expected = when_ended(packets) - prompt_ended(packets, "K2-all-short") - PLAYOUT_S
     assert heard.seconds == pytest.approx(expected, abs=0.04)
     assert row["recorded_seconds"] == pytest.approx(expected, abs=0.04)
     assert_both_heard(talk)
@@ -126,9 +126,9 @@ def test_customer_hears_the_announcement_and_the_agent_does_not(site: Site, serv
     silence = audio.write_wav(site.sounds / "silence.wav", audio.tone(0, 5.0))
     customer, agent = site.customer(say=silence), site.phone("1001", say=silence)
     talk = site.connect(customer, "3001", agent)
-    talk.talk(prompt_seconds("K1-all-short-key") + 1.0)
+    talk.talk(prompt_seconds("K2-all-short") + 1.0)
     talk.end()
-    prompt = audio.read_wav(TREE / "config" / "prompts" / "nl" / "K1-all-short-key.wav")
+    prompt = audio.read_wav(TREE / "config" / "prompts" / "nl" / "K2-all-short.wav")
     assert audio.likeness(talk.heard(customer), prompt) > 0.85
     assert audio.likeness(talk.heard(agent), prompt) < 0.75
 
