@@ -18,7 +18,7 @@ from qm_sip.announce.choose import language_of_staff
 from qm_sip.announce.prompts import PromptLibrary
 from qm_sip.call import headers, reasons
 from qm_sip.call.book import Book
-from qm_sip.call.capture import Capture
+from qm_sip.call.capture import Capture, as_it_came
 from qm_sip.call.desk import Desk
 from qm_sip.call.exchange import Exchange
 from qm_sip.call.keypad import Keypad, is_dtmf
@@ -151,7 +151,7 @@ class Call:
         if self.book.silent:
             self.row_opened(now)
             return
-        self.book.open(self.facts)
+        self.book.open(as_it_came(self.facts))
         self.book.note(NoteDecision(self.id, self._intent, now, "if-told"))
         if self.facts.private_by_agent and not self.relayed:
             self.book.note(NotePrivate(self.id, since_ms=0, cut_ms=0, path="direct", direct_ms=0))

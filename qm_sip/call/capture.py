@@ -185,6 +185,11 @@ def agent_of(facts: CallFacts) -> Party | None:
     return next((party for party in facts.parties if party.role is Role.AGENT), None)
 
 
+def as_it_came(facts: CallFacts) -> CallFacts:
+    """The facts for a call's row: what somebody has been told is entered by itself, once."""
+    return replace(facts, parties=tuple(replace(party, told=()) for party in facts.parties))
+
+
 def with_told(facts: CallFacts, told: Told) -> CallFacts:
     """Every outside party on the customer's leg has now been told."""
     parties = tuple(replace(p, told=(*p.told, told)) if p.outside else p for p in facts.parties)

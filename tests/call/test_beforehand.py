@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from qm_sip.call.words import ClearPreset, NotePrivate, NoteTold, SetPreset
+from qm_sip.call.words import ClearPreset, NotePrivate, NoteTold, OpenRow, SetPreset
 from qm_sip.media import protocol
 from qm_sip.policy.facts import How, Outcome, SpanState
 from tests.call.test_journeys import answering, ended, kept, states
@@ -165,6 +165,7 @@ def test_with_his_receipt_the_recording_begins_when_the_agent_answers() -> None:
     assert all(play.overlay for play in plays)  # nothing is announced on the agent's time
     (told,) = world.keeper.said(NoteTold)
     assert told.told.how is How.RECEIPT
+    assert not [p.told for row in world.keeper.said(OpenRow) for p in row.facts.parties if p.told]  # or twice
     assert told.told.ended - told.told.began == pytest.approx(PROMPT_SECONDS, abs=0.03)
     end(world)
     assert world.outcomes()[0].outcome is Outcome.RECORDED and kept(world)
