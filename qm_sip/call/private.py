@@ -137,6 +137,6 @@ class PrivateCall:
     def _note(self, path: str | None, direct_at: float | None) -> None:
         assert not isinstance(self._state, Off)
         since, book = self._state.since, self._call.book
-        cut_ms = round(max(0.0, since - self._cut_from) * 1000)
+        cut_ms = max(0, book.ms(since) - book.ms(self._cut_from))  # to the millisecond of the span
         direct_ms = None if direct_at is None else book.ms(direct_at)
         book.note(NotePrivate(self._call.id, book.ms(since), cut_ms, path, direct_ms))
