@@ -84,6 +84,7 @@ class Session:
         self._last: float | None = None
         self._heard = 0.0  # seconds, without interruptions
         self._hearing_since: float | None = None
+        self._until: float | None = None  # he heard nothing later than this, as far as is known here
 
     # ---------------------------------------------------------------- the menu
 
@@ -251,7 +252,7 @@ class Session:
     def _count(self, now: float) -> None:
         if self._hearing_since is not None:
             self._heard += now - self._hearing_since
-            self._hearing_since = None
+            self._hearing_since, self._until = None, now
 
     def refused(self, reason: Reason, now: float) -> None:
         self.listening = None
@@ -298,8 +299,8 @@ class Session:
             listening.stop("listener", now)
         self._count(now)
         if self._entered:
-            ended_by = self._cause or "listener"
-            self.room.keep(CloseSession(self.id, now, ended_by, self._last, round(self._heard * 1000)))
+            ended_by, last = self._cause or "listener", self._until if self._last is None else self._last
+            self.room.keep(CloseSession(self.id, now, ended_by, last, round(self._heard * 1000)))
         self.room.over(self)
 
     # ---------------------------------------------------------------- shown to whoever asks

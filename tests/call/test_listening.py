@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from qm_sip.call.words import CloseSession, NoteSession, OpenSession
 from qm_sip.media import protocol
 from qm_sip.policy.facts import SpanState
@@ -228,3 +230,24 @@ def test_when_the_server_stops_who_waits_is_told_and_who_listens_hears_the_call_
     assert not phone.gone
     end(talks)
     assert phone.gone and not talks.switchboard.busy
+
+
+@pytest.mark.parametrize("ends", ["hangs up", "hangs up on hold", "engine dies"])
+def test_the_last_moment_that_may_have_been_heard_is_known_however_it_ends(ends: str) -> None:
+    world = talking()
+    phone = supervisor(world)
+    world.run(2.0)
+    latest = world.now
+    if ends == "engine dies":
+        world.engine.dead = True
+        world.switchboard.engine_died(world.now)
+    else:
+        if ends == "hangs up on hold":
+            world.hold(world.caller, Direction.SENDONLY)
+            world.run(5.0)
+        world.hang_up(phone)
+    world.run(0.5)
+    (closed,) = world.keeper.said(CloseSession)
+    assert closed.last is not None  # without it no notice would be due afterwards (FAQ-A.8)
+    assert latest - 0.3 < closed.last < latest + 0.5
+    end(world)
