@@ -18,7 +18,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
 from qm_sip.call import reasons
-from qm_sip.call.capture import NS, refusal_of
+from qm_sip.call.capture import NS, agent_of, refusal_of
 from qm_sip.call.states import State
 from qm_sip.call.words import NoteDecision
 from qm_sip.media import protocol
@@ -61,9 +61,10 @@ class Step(Enum):
 
 @dataclass(frozen=True)
 class Wish:
-    """Who wants to hear, and why; what the agent is told of it; with which engine call's one leg he hears."""
+    """Who wants to hear whom, and why; what the agent is told of it; with which engine call's one leg he hears."""
 
     monitor: PersonId
+    agent: PersonId
     purpose: str
     notice: str
     to: str
@@ -94,7 +95,7 @@ class Listening:
         call.listeners.pop(self._tap, None)
         decision = may_hear(call.config, call.facts, self._wish.monitor, self._wish.purpose)
         call.book.note(NoteDecision(call.id, decision, now, "listening"))
-        if not decision.allowed or call.state is not State.TALKING or not call.may_be_used:
+        if not decision.allowed or not self._is_as_agreed():
             reason = reasons.NOT_AVAILABLE if decision.allowed else decision.reasons[0]
             self._give_up(reason, now)
             return
@@ -102,6 +103,12 @@ class Listening:
         tap = self._new_tap()
         call.listeners[tap] = self
         call.voice.to_agent(call.agents_leg, self._wish.notice, now, self._noticed, for_tap=tap)
+
+    def _is_as_agreed(self) -> bool:
+        """Whether the person it was agreed for talks, and could be heard."""
+        call, agent = self._call, agent_of(self._call.facts)
+        same = agent is not None and agent.person == self._wish.agent
+        return same and call.state is State.TALKING and call.may_be_used
 
     def _new_tap(self) -> str:
         self._tap = self._call.desk.new_id()

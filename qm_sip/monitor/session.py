@@ -224,7 +224,8 @@ class Session:
         self.step, self.call = Step.LISTENING, call
         self._quiet()
         notice = notice_for(self.room.config, self.monitor, self.purpose)
-        self.listening = Listening(call, Wish(self.monitor, self.purpose, notice, self.service.id), self)
+        wish = Wish(self.monitor, self.agent or PersonId(""), self.purpose, notice, self.service.id)
+        self.listening = Listening(call, wish, self)
         self.service.say([] if waited else [self._prompt("S1")], now, self._tell_the_agent)
 
     def _tell_the_agent(self, now: float) -> None:

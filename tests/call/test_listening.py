@@ -251,3 +251,18 @@ def test_the_last_moment_that_may_have_been_heard_is_known_however_it_ends(ends:
     assert closed.last is not None  # without it no notice would be due afterwards (FAQ-A.8)
     assert latest - 0.3 < closed.last < latest + 0.5
     end(world)
+
+
+def test_it_does_not_begin_with_another_agent_who_took_over_while_he_was_still_told_what_comes() -> None:
+    world = talking()
+    phone = world.dial("*55", caller="1050", aside=True)
+    world.run(0.5)
+    world.press(phone, CODES)
+    while not said(world, "S1"):
+        world.run(0.01)
+    assert world.agent is not None
+    world.becomes(world.agent, "1002")  # whom nobody asked about: his plan, his cap, his notice
+    world.run(3.0)
+    assert phone.gone and said(world, "W7") and not opened(world)
+    assert not [play for play in world.engine.asked(protocol.Play) if play.for_tap]
+    end(world)
