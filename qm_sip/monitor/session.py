@@ -23,7 +23,7 @@ from qm_sip.announce.choose import language_of_staff
 from qm_sip.announce.prompts import Prompt
 from qm_sip.call import reasons as of_calls
 from qm_sip.call.listening import Listening, Wish
-from qm_sip.call.service import ServiceCall
+from qm_sip.call.service import Phase, ServiceCall
 from qm_sip.call.words import CloseSession, NoteSession, OpenSession
 from qm_sip.call.words import Listening as Row
 from qm_sip.media.protocol import PromptFinished
@@ -286,6 +286,9 @@ class Session:
             return
         self.step, self._cause = Step.ENDING, cause
         self._quiet()
+        if self.service.phase is not Phase.UP:  # nobody is there to be told
+            self.service.hang_up(now)
+            return
         self.service.say([self._prompt(prompt) for prompt in prompts], now, self.service.hang_up)
 
     def said(self, event: PromptFinished, now: float) -> None:

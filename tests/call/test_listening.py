@@ -6,12 +6,13 @@ import pytest
 
 from qm_sip.call.words import CloseSession, NoteSession, OpenSession
 from qm_sip.media import protocol
-from qm_sip.policy.facts import SpanState
+from qm_sip.monitor.session import Session, Step
+from qm_sip.policy.facts import PersonId, SpanState
 from qm_sip.sip.sdp import Direction
 from tests.call.test_journeys import answering, ended
 from tests.call.test_objection import said
 from tests.call.test_private import end, talking
-from tests.call.world import NS, Phone, World
+from tests.call.world import NS, SDP, Phone, World
 
 CODE = "246813"
 CODES = f"1001#1{CODE}"
@@ -266,3 +267,36 @@ def test_it_does_not_begin_with_another_agent_who_took_over_while_he_was_still_t
     assert phone.gone and said(world, "W7") and not opened(world)
     assert not [play for play in world.engine.asked(protocol.Play) if play.for_tap]
     end(world)
+
+
+def invited(world: World) -> tuple[Session, Phone]:
+    """`qm-sip monitor start`: his phone rings."""
+    session = world.features.call_monitor(PersonId("m1"), "1001", "coaching", world.now)
+    world.run(1.0)
+    assert world.agent is not None and not world.agent.gone
+    return world.features.room.sessions[session], world.agent
+
+
+def test_stopped_while_his_phone_rings_it_stops_ringing() -> None:
+    world = World()
+    session, phone = invited(world)
+    world.features.room.nobody_waits(world.now)  # the server is told to stop, and waits for everybody to go
+    world.run(1.0)
+    assert phone.gone and not world.features.room.sessions and not world.switchboard.busy
+    world.settle()
+    assert session.step is Step.ENDING and (world.ua.legs, world.pbx.legs) == (0, 0)
+
+
+@pytest.mark.parametrize("answers", ["crossing", "without audio"])
+def test_an_answer_that_nobody_can_use_leaves_no_leg_behind(answers: str) -> None:
+    world = World()
+    session, phone = invited(world)
+    phone.up = True
+    body = phone.sdp() if answers == "crossing" else phone.sdp().replace(b"RTP/AVP", b"RTP/SAVP")
+    world.pbx.answer(phone.leg, body, headers=[SDP], now=world.now)
+    if answers == "crossing":
+        session.stop("stopped", world.now)
+    world.run(2.0)
+    assert phone.gone and not world.features.room.sessions
+    world.settle()
+    assert (world.ua.legs, world.pbx.legs) == (0, 0)
