@@ -59,7 +59,7 @@ def test_a_queue_over_tcp_is_announced_and_recorded(site: Site, server: Server, 
     customer, agent = site.customer(say=waiting), site.phone("1001", answer_after=0.8)
     with Wire(site.network, tmp_path / "queue.pcap") as wire:
         talk = site.connect(customer, "3001", agent)
-        say_after(customer, site, talk.caller_call, talk.answered_at + prompt_seconds("K1-all-short") - 0.2)
+        say_after(customer, site, talk.caller_call, talk.answered_at + prompt_seconds("K2-all-short") - 0.2)
         recorded.tap(server)
         talk.talk(2.0)
         talk.end()
