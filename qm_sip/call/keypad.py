@@ -38,6 +38,7 @@ class Keypad:
         self._call = call
         self._readers: dict[LegName, CodeReader] = {}
         self._held: dict[LegName, list[Request]] = {}
+        self._pressed: dict[LegName, int] = {}  # keys so far
 
     # ---------------------------------------------------------------- which keys, when
 
@@ -58,14 +59,15 @@ class Keypad:
         self._call.desk.timers.start(now + FINGER, lambda at: self._finger_is_late(later))
 
     def _finger_is_late(self, codes: Codes) -> None:
-        if self._call.may_be_used and self._call.state is State.TALKING:
+        if self._call.state is State.TALKING:
             self._watch(self._call.customer, codes)
 
     def _watch(self, leg: LegName, codes: Codes) -> None:
         call = self._call
         self._readers[leg] = CodeReader(codes)
         drop = int(call.config.lines.private.drop_before.seconds * 1000)
-        call.desk.media.send(protocol.WatchKeys(call.id, leg, dict(codes), GAP_MS, drop))
+        if call.in_engine:
+            call.desk.media.send(protocol.WatchKeys(call.id, leg, dict(codes), GAP_MS, drop))
 
     # ---------------------------------------------------------------- what they ask for
 
@@ -99,7 +101,7 @@ class Keypad:
         reader, key = self._readers.get(leg), info_key(request)
         held = self._held.setdefault(leg, [])
         held.append(request)
-        if reader is None or key is None or not self._call.in_engine:
+        if reader is None or key is None:
             self._pass_on(leg, len(held), now)
             return
         word, let_go = reader.press(key)
@@ -107,13 +109,13 @@ class Keypad:
         if word is not None:
             held.clear()
             self._obey(word, now)
+        count = self._pressed[leg] = self._pressed.get(leg, 0) + 1
         if reader.waiting:
-            count = len(held)
             self._call.desk.timers.start(now + GAP_MS / 1000, lambda at: self._came_alone(leg, count, at))
 
     def _came_alone(self, leg: LegName, count: int, now: float) -> None:
         reader = self._readers[leg]
-        if reader.waiting and len(self._held[leg]) == count:
+        if reader.waiting and self._pressed[leg] == count:
             self._pass_on(leg, reader.give_up(), now)
 
     def _pass_on(self, leg: LegName, count: int, now: float) -> None:

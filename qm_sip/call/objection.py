@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from qm_sip.call.states import State
 from qm_sip.call.words import NoteObjection
 from qm_sip.media import protocol
 from qm_sip.policy.facts import Use
@@ -37,14 +36,15 @@ class Objections:
     def press(self, how: str, now: float) -> None:
         """A key: his (`key`), or the agent's because he said so (`said-to-agent`)."""
         call = self._call
-        if not call.in_engine or call.private.on or self._waiting:
+        if call.unsaid or call.recording is None or self._waiting:
             return
         uses = self._possible()
         new = uses - self.uses
         self.uses |= uses
         if new:
             call.object(self.uses, now)
-            call.desk.media.send(protocol.Forbid(call.id, sorted(new), "objected"))
+            if call.in_engine:
+                call.desk.media.send(protocol.Forbid(call.id, sorted(new), "objected"))
             call.book.note(NoteObjection(call.id, call.customer, new, how, now))
         if Use.RECORD in new and call.recording:
             self._waiting = True
@@ -63,19 +63,24 @@ class Objections:
             self._confirm(now)
         else:
             log.error("call %s: not destroyed yet; the next start will", self._call.id)
-            self._call.after_objection(None, now)
+            self._tell(None, now)
 
     def _confirm(self, now: float) -> None:
-        self._call.after_objection(self._sentence(), now)
+        self._tell(self._sentence(), now)
+
+    def _tell(self, sentence: str | None, now: float) -> None:
+        """Where the two talk directly, or have gone, it is done all the same, and nobody can be told."""
+        if self._call.in_engine:
+            self._call.after_objection(sentence, now)
 
     def _sentence(self) -> str:
-        """K14 before the conversation, K15 in it; why not, where recording goes on."""
+        """What has just become true. K15: something was captured, and is gone; K14: nothing was. Where recording goes
+        on: why.
+        """
         call = self._call
-        line = line_of(call.config, call.facts)
-        if line.legal_duty:
-            return "K16"
-        if not line.opt_out:
-            return "K17"
-        if Use.RECORD not in self.uses:
+        line, recording = line_of(call.config, call.facts), call.recording
+        if Use.RECORD in self.uses:
+            return "K15" if recording and recording.captured else "K14"
+        if recording is None or not recording.goes_on:
             return "K15b"
-        return "K14" if call.state in (State.GREETING, State.TELLING) else "K15"
+        return "K16" if line.legal_duty else "K17"

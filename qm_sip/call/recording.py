@@ -79,6 +79,18 @@ class Recording:
         return running is not None and running.kept_from is not None
 
     @property
+    def captured(self) -> bool:
+        """Whether anything of this call has ever been kept."""
+        return self._first_kept is not None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is being recorded, or will be when the two are connected, or nobody holds any more."""
+        if self.began:
+            return self.capture.running is not None or self.waits_for_resume
+        return self.capture.records and not isinstance(self.capture.gate, Refused)
+
+    @property
     def objected_to(self) -> bool:
         """Whether the customer does not want it."""
         return isinstance(self.capture.gate, Refused) and OBJECTED in self.capture.gate.reasons
