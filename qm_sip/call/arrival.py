@@ -108,15 +108,12 @@ class Arrival:
         return route
 
     def _identified(self, route: Route, called: str, *, private: bool) -> Identified:
-        """What it is; a wish for one private call is used up by it."""
+        """What it is; nothing is used up by it yet."""
         board, wall = self.board, self.board.wall()
         offered = replace(read_offered(self.request, self.config, self.peer, route, called), private=private)
         seed = board.seeds.of(wall.date())
         id = CallId(board.new_id())
-        found = identify(self.config, offered, id, wall, wants_private=self._wants_private, seed=seed)
-        if found.facts.private_by_agent and found.wished_by is not None:
-            board.takes_private(found.wished_by)
-        return found
+        return identify(self.config, offered, id, wall, wants_private=self._wants_private, seed=seed)
 
     def _made(self, found: Identified, way: Way) -> Call:
         facts, receipt = found.facts, self._receipt(found.facts)
@@ -139,6 +136,7 @@ class Arrival:
             before_ring=to_tell_first and line_of(self.config, facts).announce == "before-ring",
             library=self.library,
             private_refused=found.refused is not None,
+            private_wish=found.wished_by if found.facts.private_by_agent else None,
         )
 
     def _capture(

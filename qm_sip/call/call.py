@@ -36,7 +36,7 @@ from qm_sip.call.words import NoteDecision, NoteObjection, NotePrivate, NoteTold
 from qm_sip.config import Config
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
-from qm_sip.policy.facts import CallFacts, Decision, SpanState, Use
+from qm_sip.policy.facts import CallFacts, Decision, Party, SpanState, Use
 from qm_sip.policy.identify import line_of
 from qm_sip.sip import events as sip
 from qm_sip.sip.message import Request, Response
@@ -84,6 +84,7 @@ class Call:
         before_ring: bool,
         library: PromptLibrary,
         private_refused: bool = False,
+        private_wish: Party | None = None,
     ) -> None:
         self.desk, self.book, self.config, self.way = desk, book, config, way
         self.id, self._facts = facts.call, facts
@@ -106,6 +107,7 @@ class Call:
         self._misled = False  # somebody was told of sockets of ours that are gone
         self._to_say: list[str] = []  # to the customer, when the notice has ended
         self._private_refused = private_refused  # the agent wanted it, and the law does not allow it
+        self._private_wish = private_wish  # whose wish it was, set beforehand: used up when the two talk
 
     def _recording_of(self, capture: Capture) -> Recording:
         desk, tone = self.desk, self.config.regulation.notices.agent_recording_tone
@@ -640,6 +642,9 @@ class Call:
             log.debug("call %s: %s, %s -> %s", self.id, happening, self.state, new or "late news")
         if new is not None:
             self.state = new
+        if new is State.TALKING and self._private_wish is not None:
+            self.desk.takes_private(self._private_wish)
+            self._private_wish = None
         return new
 
 

@@ -229,3 +229,25 @@ def test_a_line_with_nothing_to_tell_does_not_answer() -> None:
     phone = world.dial("announce", line="nowhere", aside=True, more=[("X-QM-Call", "customer-1@pbx")])
     world.run(1.0)
     assert phone.gone and world.rejected == [480]
+
+
+@pytest.mark.parametrize("never", ["given up", "refused", "not sent on"])
+def test_a_call_that_nobody_talked_in_does_not_use_the_wish_up(never: str) -> None:
+    world = World()
+    dials_code(world, "*67")
+    world.unreachable = never == "not sent on"
+    if never == "refused":
+        world.on_ringing = lambda phone: world.pbx.reject(phone.leg, 486, now=world.now)
+    world.dial("1001", line="sales")  # a queue rings all its agents, and another one takes it
+    world.run(2.0)
+    if never != "refused":
+        world.hang_up(world.caller)
+    world.run(40.0)
+    assert not world.keeper.said(ClearPreset)
+    world.unreachable = False
+    answering(world)
+    world.dial("1001", line="sales")
+    world.run(3.0)
+    assert not opened(world) and world.keeper.said(ClearPreset)
+    end(world)
+    assert states(world)[-1] is SpanState.PRIVATE and not kept(world)
