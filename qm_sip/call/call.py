@@ -485,6 +485,7 @@ class Call:
         """Perhaps nobody holds any more, and nothing is paused: what had to wait goes on."""
         if self.state is not State.TALKING or self.book.interrupted:
             return
+        self.pausing.resumed(now)
         if self.recording:
             self.recording.resumed(now)
         for listening in list(self.listeners.values()):
@@ -642,10 +643,15 @@ class Call:
             log.debug("call %s: %s, %s -> %s", self.id, happening, self.state, new or "late news")
         if new is not None:
             self.state = new
-        if new is State.TALKING and self._private_wish is not None:
-            self.desk.takes_private(self._private_wish)
-            self._private_wish = None
+        if new is State.TALKING:
+            self._use_the_wish_up()
         return new
+
+    def _use_the_wish_up(self) -> None:
+        """Whoever wanted this to be private talks now; unless somebody else has picked up for him."""
+        wish, self._private_wish = self._private_wish, None
+        if wish is not None and wish.person in {party.person for party in self.facts.parties}:
+            self.desk.takes_private(wish)
 
 
 def tongue_of(config: Config, facts: CallFacts, capture: Capture | None) -> Tongue:

@@ -20,6 +20,7 @@ class Pausing:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._timer: Timer | None = None
+        self._said = False  # that it is paused; not yet that it goes on
 
     @property
     def on(self) -> bool:
@@ -43,6 +44,7 @@ class Pausing:
         call.desk.media.send(protocol.Pause(call.id, on=True, reason="pause"))
         call.book.gap(SpanState.PAUSE, now)
         if call.recording and call.recording.kept:
+            self._said = True
             call.voice.to_customer(call.customer, "K18", now)
         return True
 
@@ -61,9 +63,14 @@ class Pausing:
             return
         call.desk.media.send(protocol.Pause(call.id, on=False, reason="pause"))
         call.book.gap_over(SpanState.PAUSE, now)
-        if call.recording and call.recording.kept:
-            call.voice.to_customer(call.customer, "K19", now)
         call.resumed(now)
+
+    def resumed(self, now: float) -> None:
+        """Nothing interrupts the call any more, no hold either: only now the recording goes on (K19)."""
+        call = self._call
+        if self._said and call.recording and call.recording.kept:
+            call.voice.to_customer(call.customer, "K19", now)
+        self._said = False
 
     def end(self) -> None:
         """The call is over."""

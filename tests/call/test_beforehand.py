@@ -251,3 +251,13 @@ def test_a_call_that_nobody_talked_in_does_not_use_the_wish_up(never: str) -> No
     assert not opened(world) and world.keeper.said(ClearPreset)
     end(world)
     assert states(world)[-1] is SpanState.PRIVATE and not kept(world)
+
+
+def test_whoever_picks_up_for_him_does_not_use_his_wish_up() -> None:
+    world = World()
+    dials_code(world, "*67")
+    answering(world, identity="1002")
+    world.dial("1001", line="sales")
+    world.run(3.0)
+    assert not world.keeper.said(ClearPreset)
+    end(world)

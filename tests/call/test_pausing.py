@@ -98,3 +98,22 @@ def test_a_hold_in_which_the_agent_calls_a_colleague_is_a_consultation() -> None
     world.settle()
     row = next(row for row in world.outcomes() if row.outcome is Outcome.RECORDED)
     assert [span.reason for span in row.spans if span.state is SpanState.HOLD] == ["hold", "consult"]
+
+
+def test_that_it_goes_on_is_said_when_it_does_and_not_while_somebody_still_holds() -> None:
+    world = talking(seconds=5.0)
+    paused(world)
+    world.hold(world.caller, Direction.SENDONLY)
+    world.run(1.0)
+    assert world.agent is not None
+    world.press(world.agent, "*2")
+    world.run(1.0)
+    assert not said(world, "K19")
+    world.hold(world.caller, Direction.SENDRECV)
+    world.run(1.0)
+    world.hold(world.caller, Direction.SENDONLY)
+    world.run(1.0)
+    world.hold(world.caller, Direction.SENDRECV)  # a hold alone was never spoken of
+    world.run(1.0)
+    assert len(said(world, "K19")) == 1
+    end(world)
