@@ -268,18 +268,19 @@ class Announcement:
         if event.prompt != self._prompt.digest:
             return
         told = told_of(event, How.RECEIPT)
-        self._features.receipts.keep(replace(self._receipt, told=told), now)
+        self._receipt = replace(self._receipt, told=told)
+        self._features.receipts.keep(self._receipt, now)
 
     def key(self, key: str, now: float) -> None:
         if key == self._line.opt_out_key:
             uses = frozenset(Use) if self._line.opt_out else frozenset({Use.LISTEN})
             self._receipt = replace(self._receipt, objects_to=uses)
-            self._features.receipts.objected(self._receipt.token, uses)
+            self._features.receipts.keep(self._receipt, now)
             self._to_say = [
                 self._text("K14" if self._line.opt_out else "K16" if self._line.legal_duty else "K17")
             ]
         elif key == self._line.info_key:
-            self._to_say.append(self._text("K21"))
+            self._to_say = [*self._to_say, self._text("K21")][-2:]
 
     def _rest(self, now: float) -> None:
         if self._to_say:

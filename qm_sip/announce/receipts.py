@@ -8,7 +8,7 @@ the engine holds the same receipt against its own proof (I2); there is nothing i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from qm_sip.policy.facts import Told, Use
 from qm_sip.private import Private
@@ -42,14 +42,11 @@ class Receipts:
     def _oldest(self) -> Receipt:
         return next(iter(self._held.values()))
 
-    def objected(self, token: str, uses: frozenset[Use]) -> None:
-        """He pressed the key while he was told."""
-        if (receipt := self._held.get(token)) is not None:
-            self._held[token] = replace(receipt, objects_to=receipt.objects_to | uses)
-
     def find(self, token: str, customer: str, line: str, now: float) -> Receipt | None:
-        """The receipt, if it is this customer's, for this line, not too old, and he heard it all."""
+        """The receipt, if it is this customer's, for this line, not too old, and he heard it all or objected."""
         receipt = self._held.get(token)
-        if receipt is None or receipt.told is None or receipt.expires <= now or receipt.line != line:
+        if receipt is None or receipt.expires <= now or receipt.line != line:
+            return None
+        if receipt.told is None and not receipt.objects_to:
             return None
         return receipt if receipt.customer.reveal() == customer else None

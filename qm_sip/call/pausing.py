@@ -66,11 +66,13 @@ class Pausing:
         call.resumed(now)
 
     def resumed(self, now: float) -> None:
-        """Nothing interrupts the call any more, no hold either: only now the recording goes on (K19)."""
+        """Nothing interrupts the call any more, no hold either, or what had to wait for that is kept now: only then
+        does the recording go on (K19).
+        """
         call = self._call
         if self._said and call.recording and call.recording.kept:
+            self._said = False
             call.voice.to_customer(call.customer, "K19", now)
-        self._said = False
 
     def end(self) -> None:
         """The call is over."""

@@ -298,6 +298,7 @@ class Switchboard:
         match event:
             case protocol.TapOpened():
                 recording.opened(event, now)
+                call.resumed(now)
             case protocol.TapPaused():
                 recording.paused(event)
             case protocol.TapRefused():

@@ -46,12 +46,13 @@ def test_and_never_for_anybody_or_anything_else(found: Receipt | None) -> None:
     assert found is None
 
 
-def test_what_he_objected_to_while_he_was_told_comes_with_it() -> None:
-    receipts = Receipts()
-    receipts.keep(GOOD, 1.0)
-    receipts.objected("token", frozenset(Use))
-    found = receipts.find("token", "call-1@pbx", "sales", 2.0)
-    assert found is not None and found.objects_to == frozenset(Use)
+@pytest.mark.parametrize("told", [TOLD, None])
+def test_what_he_objected_to_while_he_was_told_comes_with_it_even_if_he_did_not_hear_it_all(
+    told: Told | None,
+) -> None:
+    objecting = replace(GOOD, told=told, objects_to=frozenset(Use))
+    assert find(objecting) == objecting
+    assert find(objecting, customer="call-2@pbx") is None
 
 
 def test_old_ones_are_forgotten_and_there_is_a_most() -> None:

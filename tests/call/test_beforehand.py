@@ -261,3 +261,20 @@ def test_whoever_picks_up_for_him_does_not_use_his_wish_up() -> None:
     world.run(3.0)
     assert not world.keeper.said(ClearPreset)
     end(world)
+
+
+def test_nine_holds_though_he_did_not_hear_the_rest_of_the_notice() -> None:
+    world = World()
+    answering(world)
+    receipts: list[str] = []
+    world.on_answered = lambda response: receipts.append(response.get("X-QM-Receipt") or "")
+    phone = world.dial("announce", line="waiting", aside=True, more=[("X-QM-Call", "customer-1@pbx")])
+    world.run(0.15)
+    world.press(phone, "9")
+    world.run(0.15)
+    world.hang_up(phone)  # an agent is free: the dialplan does not let him hear it all
+    world.run(0.5)
+    brings(world, receipts[0])
+    assert not world.keeper.said(NoteTold)  # and nobody asks him twice
+    end(world)
+    assert states(world) == [SpanState.OBJECTED] and not kept(world)

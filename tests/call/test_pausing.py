@@ -117,3 +117,15 @@ def test_that_it_goes_on_is_said_when_it_does_and_not_while_somebody_still_holds
     world.run(1.0)
     assert len(said(world, "K19")) == 1
     end(world)
+
+
+def test_that_it_goes_on_is_said_too_where_another_agent_has_taken_over_meanwhile() -> None:
+    world = talking(seconds=5.0)
+    paused(world)
+    assert world.agent is not None
+    world.becomes(world.agent, "1002")
+    world.run(1.0)
+    world.press(world.agent, "*2")
+    world.run(2.0)
+    assert len(world.keeper.said(OpenRecording)) == 2 and len(said(world, "K19")) == 1
+    end(world)
