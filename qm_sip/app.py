@@ -504,6 +504,8 @@ class Server:
         self.switchboard.settings = self.settings
         self.switchboard.set_credentials(_credentials(config))
         self._load_prompts(self.settings.library, config)
+        self.features.room.reloaded(time.monotonic())
+        self._after()
         log.info("reloaded: %s", in_force(config))
 
 

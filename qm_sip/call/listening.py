@@ -197,9 +197,12 @@ class Listening:
             self._call.listeners.pop(self._tap, None)
             if heard:
                 self._call.heard_for(self._wish.purpose, on=False)
-            if heard and self._call.may_be_used:
+            if heard and self._call.may_be_used and not self._somebody_hears():
                 self._call.voice.to_agent(self._call.agents_leg, "A12", now)
             self._hearer.over(cause, last, now)
+
+    def _somebody_hears(self) -> bool:
+        return any(other.hearing for other in self._call.listeners.values())
 
     def _give_up(self, reason: Reason, now: float) -> None:
         self.step = Step.OVER

@@ -129,6 +129,11 @@ class Room:
         """Forget it."""
         self.sessions.pop(session.id, None)
 
+    def reloaded(self, now: float) -> None:
+        """Other settings are in force: a grant that was withdrawn ends at once, and not with the call."""
+        for session in list(self.sessions.values()):
+            session.reconsider(now)
+
     def nobody_waits(self, now: float) -> None:
         """The server stops: who hears a call hears its end, everybody else is told that it is over."""
         for session in list(self.sessions.values()):

@@ -29,7 +29,7 @@ from qm_sip.call.words import Listening as Row
 from qm_sip.media.protocol import PromptFinished
 from qm_sip.monitor.menu import PATIENCE, PAUSE, Asked, Menu
 from qm_sip.policy import reasons
-from qm_sip.policy.facts import PersonId, Reason
+from qm_sip.policy.facts import Decision, PersonId, Reason
 from qm_sip.policy.listening import SAME, Usage, may_hear, may_listen, notice_for, spoken, time_left
 from qm_sip.sip.timers import Timer
 
@@ -139,20 +139,23 @@ class Session:
             self._refused((reasons.WRONG_CODE,), now)
             return
         self._usage = found.usage
-        decision = may_listen(
-            self.room.config,
-            self.monitor,
-            self.agent or PersonId(""),
-            self.purpose,
-            found.usage,
-            self.room.wall(),
-        )
+        decision = self._decide()
         self._never = not decision.allowed and spoken(decision.reasons[0]) == SAME
         if not decision.allowed and not self._never:
             self._refused(decision.reasons, now)
             return
         self.step, self.plan = Step.OPENING, decision.plan
         self._enter(now, allowed=decision.allowed, why=decision.reasons)
+
+    def _decide(self) -> Decision:
+        agent, wall = self.agent or PersonId(""), self.room.wall()
+        return may_listen(self.room.config, self.monitor, agent, self.purpose, self._usage, wall)
+
+    def reconsider(self, now: float) -> None:
+        """The settings were read again, or time has passed: what he may no more ends now (KSF15-3.3.2)."""
+        begun = self._entered and not self._never and self.step is not Step.ENDING
+        if begun and not self._decide().allowed:
+            self._stop("not-allowed-any-more", now)
 
     def _enter(self, now: float, *, allowed: bool, why: tuple[Reason, ...]) -> None:
         """Write down what was decided: who, whom, why, and that it was refused if it was (KSF15-3.3, FAQ-A.8)."""
@@ -214,6 +217,8 @@ class Session:
 
     def call_ready(self, call: Call, now: float) -> None:
         """The agent talks with a customer. One that may not be heard goes by unsaid."""
+        if self.step is Step.WAITING:
+            self.reconsider(now)
         if self.step is Step.WAITING and not self._never and self._not_hearable(call) is None:
             self._begin(call, now)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from qm_sip.call.switchboard import Settings
 from qm_sip.call.words import CloseSession, NoteSession, OpenSession
 from qm_sip.media import protocol
 from qm_sip.monitor.session import Session, Step
@@ -300,3 +303,65 @@ def test_an_answer_that_nobody_can_use_leaves_no_leg_behind(answers: str) -> Non
     assert phone.gone and not world.features.room.sessions
     world.settle()
     assert (world.ua.legs, world.pbx.legs) == (0, 0)
+
+
+def withdrawn(world: World) -> None:
+    """people.toml without him is read again."""
+    config, library = world.switchboard.settings
+    others = {name: one for name, one in config.people.monitor.items() if name != "m1"}
+    people = config.people.model_copy(update={"monitor": others})
+    world.settings = world.switchboard.settings = Settings(replace(config, people=people), library)
+    world.features.room.reloaded(world.now)
+
+
+def test_a_grant_that_is_withdrawn_while_he_listens_ends_it_at_once() -> None:
+    world = talking()
+    phone = supervisor(world)
+    assert opened(world)
+    withdrawn(world)
+    world.run(2.0)
+    assert phone.gone and said(world, "S4")
+    assert world.keeper.said(CloseSession)[0].ended_by == "not-allowed-any-more"
+    assert not [session for session in world.features.room.sessions.values() if session.tap(world.now)]
+    end(world)
+
+
+@pytest.mark.parametrize("keys", ["", "1001#1", CODES])
+def test_a_grant_that_is_withdrawn_before_gives_him_nothing(keys: str) -> None:
+    world = World()
+    answering(world)
+    phone = supervisor(world, keys)
+    world.press(phone, "1")
+    world.run(0.5)
+    withdrawn(world)
+    world.press(phone, CODES[len(keys) :])
+    world.run(3.0)
+    world.dial("1001", line="sales")
+    world.run(25.0)
+    assert phone.gone and not opened(world) and not world.features.room.sessions
+    end(world)
+
+
+def test_a_reload_that_takes_nothing_from_him_changes_nothing() -> None:
+    world = talking()
+    phone = supervisor(world)
+    world.features.room.reloaded(world.now)
+    world.run(2.0)
+    assert not phone.gone and not said(world, "S4")
+    world.hang_up(phone)
+    end(world)
+
+
+def test_the_agent_hears_that_nobody_listens_any_more_when_nobody_does() -> None:
+    world = talking()
+    first, second = supervisor(world), supervisor(world)
+    assert len(opened(world)) == 2
+    over = world.settings.library.tone("T-A12")
+    assert over is not None
+    heard = []
+    for phone in (first, second):
+        world.hang_up(phone)
+        world.run(1.0)
+        heard.append(len([p for p in world.engine.asked(protocol.Play) if p.prompt == over.digest]))
+    assert heard == [0, 1]
+    end(world)
