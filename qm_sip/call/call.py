@@ -106,6 +106,7 @@ class Call:
         self.unsaid = book.silent  # nothing that is shown may count it (I8)
         self._misled = False  # somebody was told of sockets of ours that are gone
         self._to_say: list[str] = []  # to the customer, when the notice has ended
+        self._heard = False  # somebody has listened to it
         self._private_refused = private_refused  # the agent wanted it, and the law does not allow it
         self._private_wish = private_wish  # whose wish it was, set beforehand: used up when the two talk
 
@@ -415,7 +416,7 @@ class Call:
     def inform(self, now: float) -> None:
         """The customer wants to know more (KSF15-6.6b)."""
         if self.state in (State.GREETING, State.TELLING):
-            self._to_say.append("K21")
+            self._to_say += ["K21"] if "K21" not in self._to_say else []
         else:
             self.voice.to_customer(self.customer, "K21", now)
 
@@ -431,6 +432,7 @@ class Call:
 
     def heard_for(self, purpose: str, *, on: bool) -> None:
         """Somebody listens for that purpose now, or no longer."""
+        self._heard = self._heard or on
         before = self.facts.heard_for
         self.facts = replace(self.facts, heard_for=before | {purpose} if on else before - {purpose})
 
@@ -509,12 +511,12 @@ class Call:
     def become_confidential(self, now: float) -> None:
         """From this moment no media socket is open here, and nothing more is written of this call (I1, I8).
 
-        If somebody else was recorded in it before, the row of that part ends here, and does not say why.
+        If somebody else was recorded or listened to in it before, the row of that part ends here, and does not say why.
         """
         self.unsaid = True
         for listening in list(self.listeners.values()):
             listening.stop("call-ended", now)
-        if self.recording and self.recording.began:
+        if self._heard or (self.recording and self.recording.began):
             self.book.end(now)
             self.desk.count_confidential()
         else:

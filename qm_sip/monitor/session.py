@@ -238,12 +238,14 @@ class Session:
             self.listening.begin(now)
 
     def noticed(self, began: float, ended: float) -> None:
-        assert self.call is not None
-        self.room.keep(NoteSession(self.id, self.call.id, began, ended))
+        self.room.keep(NoteSession(self.id, notice_began=began, notice_ended=ended))
 
     def hears(self, since: float, now: float) -> None:
         self._hearing_since = max(since, now)
-        self.room.keep(NoteSession(self.id, first=since))
+        assert self.call is not None
+        self.room.keep(
+            NoteSession(self.id, self.call.id, first=since)
+        )  # a call not heard may yet be forgotten
         most = time_left(self.room.config, self.plan, self._usage, self.room.wall())
         self._alarm(most, now, lambda at: self._stop("session-max", at))
         self.service.say([self._prompt("S2")], now)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from qm_sip.call.switchboard import Settings
-from qm_sip.call.words import CloseSession, NoteSession, OpenSession
+from qm_sip.call.words import CloseSession, FinishRow, ForgetCall, NoteSession, OpenSession
 from qm_sip.media import protocol
 from qm_sip.monitor.session import Session, Step
 from qm_sip.policy.facts import PersonId, SpanState
@@ -365,3 +365,25 @@ def test_the_agent_hears_that_nobody_listens_any_more_when_nobody_does() -> None
         heard.append(len([p for p in world.engine.asked(protocol.Play) if p.prompt == over.digest]))
     assert heard == [0, 1]
     end(world)
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_who_was_listened_to_before_the_call_became_confidential_stays_in_the_books(heard: bool) -> None:
+    world = World()
+    config, library = world.switchboard.settings
+    sales = config.lines.line["sales"].model_copy(update={"capture": "none"})  # listened to, not recorded
+    lines = config.lines.model_copy(update={"line": {**config.lines.line, "sales": sales}})
+    world.settings = world.switchboard.settings = Settings(replace(config, lines=lines), library)
+    answering(world)
+    world.dial("1001", line="sales")
+    world.run(5.0)
+    phone = supervisor(world) if heard else None
+    assert world.agent is not None and bool(opened(world)) is heard
+    world.becomes(world.agent, "1900")
+    world.run(2.0)
+    assert phone is None or phone.gone
+    end(world)
+    assert bool(world.keeper.said(ForgetCall)) is not heard
+    assert len(world.keeper.said(FinishRow)) == heard and world.confidential() == 1
+    named = {word.call for word in world.keeper.said(NoteSession) if word.call}
+    assert named == {row.call for row in world.outcomes()}  # no session of a call that has no row

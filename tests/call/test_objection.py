@@ -266,3 +266,15 @@ def test_hung_up_before_it_is_destroyed_nothing_is_said_to_nobody() -> None:
     assert not [c for c in world.engine.commands[closed:] if isinstance(c, protocol.Play)]
     assert world.keeper.said(DestroyRecording)
     ended(world)
+
+
+def test_eight_pressed_again_and_again_keeps_the_agent_waiting_once() -> None:
+    world = World()
+    answering(world)
+    world.dial("1001", line="sales")
+    world.run(0.7)
+    assert next(iter(world.switchboard)).state is State.TELLING
+    by_info(world, world.caller, "8" * 20, every=0.01)
+    world.run(1.5)
+    assert len(said(world, "K21")) == 1
+    end(world)
