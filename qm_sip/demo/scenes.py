@@ -27,8 +27,10 @@ from qm_sip.demo.stage import (
 from qm_sip.errors import QmSipError
 
 ANSWER_S, SETTLE_S, TAP_S = 25.0, 15.0, 20.0
+SAME = 0.85  # likeness: these very words
 QUIET = 0.01  # of full scale: below this nobody has heard anything
 ENOUGH_RTP = 50  # packets that a relayed call of some seconds certainly brings
+AGENT_PERSON = "a1"  # in people.toml
 Row = dict[str, Any]
 
 
@@ -150,6 +152,8 @@ def play(stage: Stage, scene: Scene) -> Played:
         before.compare(stage, played)
     except QmSipError as error:
         played.problems.append(str(error))
+        for phone in stage.phones.values():  # the next scene begins with nobody in a call
+            phone.hang_up_all()
     judge(played)
     for problem in played.problems:
         stage.tell(f"  PROBLEM: {problem}")
@@ -184,6 +188,8 @@ def talk(stage: Stage, scene: Scene, played: Played) -> None:
     played.ended_at = time.monotonic()
     called.wait_for("disconnected", call=theirs)
     played.heard = _heard(stage, scene.called, caller, mine) and _heard(stage, scene.caller, called, theirs)
+    if scene.ear is not None:
+        _check_unheard(stage, scene.ear.person, ((caller, mine), (called, theirs)), played)
 
 
 def _await(phone: Phone, state: str, caller: Phone, mine: int, **which: int) -> Row:
@@ -266,9 +272,9 @@ def _listen(stage: Stage, ear: Ear, played: Played) -> None:
         time.sleep(0.35)
     heard = _wait(lambda: _listening(stage), SETTLE_S if ear.listens else 3.0)
     if bool(heard) is not ear.listens:
-        played.problems.append(f"{ear.person.name} {'could not' if ear.listens else 'could'} listen")
+        raise PhoneError(f"{ear.person.name} {'could not' if ear.listens else 'could'} listen")
     if ear.listens:
-        stage.tell(f"  qm_sip: the agent has been told; {ear.person.name} listens")
+        stage.tell(f"  qm_sip: the agent has heard three soft tones; {ear.person.name} listens")
         time.sleep(4.0)
         phone.hangup(call=mine)
     else:
@@ -277,6 +283,16 @@ def _listen(stage: Stage, ear: Ear, played: Played) -> None:
     said = audio.read_wav(phone.recording_path(mine))
     if audio.loudest(said) < QUIET:
         played.problems.append(f"{ear.person.name} heard nothing at all")
+
+
+def _check_unheard(stage: Stage, coach: Person, ends: tuple[tuple[Phone, int], ...], played: Played) -> None:
+    """Neither of the two heard a word of him."""
+    said = audio.read_wav(stage.said_by(coach))
+    for phone, call in ends:
+        if audio.likeness(audio.read_wav(phone.recording_path(call)), said) >= SAME:
+            played.problems.append(f"{coach.name} was to be heard")
+            return
+    stage.tell(f"  neither of the two heard a word of {coach.name}")
 
 
 def _listening(stage: Stage) -> bool:
@@ -344,10 +360,25 @@ class Before:
             _wait(lambda: _state(stage, played.recording) == wanted, SETTLE_S)
             if (state := _state(stage, played.recording)) != wanted:
                 played.problems.append(f"the recording is {state}, not {wanted}")
+            elif wanted == "destroyed":
+                stage.tell("  qm_sip: what was recorded is gone, file and key; then the customer was told so")
+        if played.scene.quiet_after:
+            _prove_private(stage, played)
 
     def _new_row(self, stage: Stage) -> Row | None:
         new = [row for row in _calls(stage) if row["call"] not in self.calls and row["state"] == "ended"]
         return new[0] if new else None
+
+
+def _prove_private(stage: Stage, played: Played) -> None:
+    """What the agent, and nobody else, may ask about it."""
+    proof = stage.server.ask("private_proof", call=played.call, **{"as": AGENT_PERSON})
+    recorded, listened = proof.get("recorded_after"), proof.get("listened_after")
+    stage.tell(
+        f"  his proof: recorded {recorded} s and listened to {listened} s since; his voice goes: {proof.get('path')}"
+    )
+    if not proof["private"] or recorded or listened:
+        played.problems.append("the proof of the private call does not say so")
 
 
 def _calls(stage: Stage) -> list[Row]:
