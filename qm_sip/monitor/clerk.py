@@ -35,13 +35,15 @@ class CatalogClerk:
         after: Callable[[], None],
     ) -> None:
         self._catalog, self._settings, self._spawn, self._after = catalog, settings, spawn, after
+        self._one_at_a_time = asyncio.Lock()  # or as many codes could be tried at once as there are threads
 
     def check(self, monitor: PersonId, code: str, agent: PersonId | None, purpose: str, tell: Tell) -> None:
         self._spawn(self._check(monitor, code, agent, tell))
 
     async def _check(self, monitor: PersonId, code: str, agent: PersonId | None, tell: Tell) -> None:
         try:
-            found = await asyncio.to_thread(self._find_out, monitor, code, agent)
+            async with self._one_at_a_time:
+                found = await asyncio.to_thread(self._find_out, monitor, code, agent)
         except Exception as error:  # what cannot be found out means no (I4)
             log.error("a supervisor's code could not be checked: %s", type(error).__name__)
             found = Checked(code_fits=False, locked=True, usage=Usage())
