@@ -458,7 +458,7 @@ class Call:
             self.voice.to_customer(self.customer, sentence, now)
 
     def close_engine(self, now: float) -> None:
-        """The two talk directly: no socket of ours stays open."""
+        """The two talk directly, or no more: no socket of ours stays open."""
         self.voice.fall_silent(now)
         if self._engine_open:
             self._engine_open = False
@@ -621,9 +621,7 @@ class Call:
             listening.stop("call-ended", now)
         if self.recording:
             self.recording.close("call-ended", keep_held_back=True)
-        if self._engine_open:
-            self._engine_open = False
-            self.desk.media.send(protocol.CloseCall(self.id))
+        self.close_engine(now)
         self._finish()
 
     def tap_over(self, now: float) -> None:

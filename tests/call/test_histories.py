@@ -172,6 +172,12 @@ def _left_over(world: World) -> Iterator[str]:
         yield f"a call is still {next(iter(world.switchboard)).state}"
     if world.switchboard.legs_known:
         yield "the switchboard remembers a leg that is gone"
+    over: set[str] = set()
+    for command in world.engine.commands:
+        if isinstance(command, protocol.CloseCall):
+            over.add(command.call)
+        elif isinstance(command, protocol.Play) and command.call in over:
+            yield "something is said into a call that is closed"
     opened = {command.call for command in world.engine.asked(protocol.OpenCall)}
     closed = {command.call for command in world.engine.asked(protocol.CloseCall)}
     if not world.engine.dead and opened != closed:
