@@ -417,7 +417,7 @@ class Call:
         """The customer wants to know more (KSF15-6.6b)."""
         if self.state in (State.GREETING, State.TELLING):
             self._to_say += ["K21"] if "K21" not in self._to_say else []
-        else:
+        elif self.in_engine:
             self.voice.to_customer(self.customer, "K21", now)
 
     def request_recording(self, now: float) -> bool:
