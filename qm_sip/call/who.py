@@ -64,7 +64,9 @@ class Who:
         if party == agent_of(call.facts):
             return
         outside = tuple(p for p in call.facts.parties if p.outside and p.id != party.id)
-        call.facts = replace(call.facts, parties=(*outside, party), requested=False)  # that was the other's wish
+        call.facts = replace(
+            call.facts, parties=(*outside, party), requested=False
+        )  # that was the other's wish
         call.book.note(NoteParty(call.id, party))
         if call.desk.takes_private(party):
             call.private.press(now, preset=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
 import pytest
 
 from qm_sip.demo import audio
@@ -111,52 +110,6 @@ def assert_written_down(house: House, call: str) -> None:
     assert session["notice_began"] < session["notice_ended"] <= session["first"] < session["last"]
     assert session["notice_due"] and not session["notice_sent"]
     assert call
-
-
-def test_who_has_signed_nothing_hears_that_and_nothing_else(house: House) -> None:
-    talk = house.begin()
-    coach = house.phone("1051")
-    call = house.listen_in(KEYS, "1051")
-    keyed = time.monotonic()
-    coach.wait_for("disconnected", 8, call=call)
-    assert not listening(house)
-    talk.end()
-    heard = house.heard(coach, call, keyed - 0.5)
-    assert says(heard, "W12")
-    assert audio.likeness(heard, sentence("S2")) < NO_SPEECH
-    assert not audio.hears(house.heard(coach, call)[-audio.RATE // 2 :], BEFORE[0])
-    assert_absent(talk.heard(talk.caller), COACH_HZ)
-    assert_absent(talk.heard(talk.called), COACH_HZ, NOTICE_HZ)
-    assert house.ended()["outcome"] == "recorded"
-
-
-def test_nobody_hears_whether_the_agent_is_idle_or_in_a_private_call(house: House) -> None:
-    idle = asks_for_the_agent(house)
-    talk = house.begin()
-    time.sleep(0.5)
-    talk.called.dtmf("*1", call=talk.called_call)
-    until(lambda: not house.server.ask("taps")["taps"], 3, "private")
-    time.sleep(1.0)
-    private = asks_for_the_agent(house)
-    talk.end()
-    for heard in (idle, private):
-        assert says(heard, "W7") and says(heard, "W13")
-    loud = [np.flatnonzero(np.abs(heard) > 0.02) for heard in (idle, private)]
-    ends = [float(where[-1]) / audio.RATE for where in loud]
-    print(f"\nit has been said {ends[0]:.2f} s after the last key when idle, {ends[1]:.2f} s when private")
-    assert ends[0] == pytest.approx(ends[1], abs=0.4)
-    assert audio.likeness(private[: round(ends[1] * audio.RATE)], idle) > SPEECH
-
-
-def asks_for_the_agent(house: House) -> audio.Samples:
-    """What the coach hears after his last key, until he hangs up."""
-    coach = house.phone("1050")
-    call = house.listen_in(KEYS)
-    keyed = time.monotonic()
-    time.sleep((len(sentence("W7")) + len(sentence("W13"))) / audio.RATE + 1.5)
-    coach.hangup(call=call)
-    coach.wait_for("disconnected", call=call)
-    return house.heard(coach, call, keyed)
 
 
 def test_he_may_wait_for_the_next_call_and_the_agent_is_told_when_it_begins(house: House) -> None:

@@ -98,9 +98,7 @@ def test_queue_announced_on_answer_and_recorded(site: Site, server: Server, tmp_
     customer, agent = site.customer(say=waiting), site.phone("1001", answer_after=0.8)
     with Wire(site.network, tmp_path / "queue.pcap") as wire:
         talk = site.connect(customer, "3001", agent)
-        say_after(
-            customer, site, talk.caller_call, talk.answered_at + prompt_seconds("K2-all-short") - 0.2
-        )
+        say_after(customer, site, talk.caller_call, talk.answered_at + prompt_seconds("K2-all-short") - 0.2)
         recorded.tap(server)
         talk.talk(3.0)
         talk.end()
