@@ -27,9 +27,7 @@ from tests.support.site import ADDRESSES, TONES, Talk
 from tests.support.wire import Packet, Wire, rtp
 
 ABSENT = -60.0  # dBFS
-EDGE = (
-    -40.0
-)  # dBFS: where a tone begins or ends it has a little of all; one packet of 20 ms of a tone has -26
+EDGE = -40.0  # dBFS: where a tone begins or ends it has a little of all; one leaked packet of 20 ms has -26
 CUSTOMER_HZ, AGENT_HZ, COACH_HZ, AFTER_KEY_HZ = 1000.0, 2000.0, TONES["1050"], 1500.0
 BOTH = (CUSTOMER_HZ, AGENT_HZ)
 ASKS = "1001#1246813"  # extension, purpose, code

@@ -17,7 +17,7 @@ from tests.support.site import TONES
 KEYS = "1001#1246813"  # extension, purpose, code
 COACH_HZ = TONES["1050"]
 NOTICE_HZ = 600.0  # of A8 as a tone
-SPEECH, NO_SPEECH = 0.85, 0.75
+SPEECH = 0.85
 
 
 def sentence(prompt: str) -> audio.Samples:
