@@ -92,7 +92,8 @@ class Book:
         self._change(state, at, reason)
 
     def _change(self, state: SpanState, at: float, reason: str) -> None:
-        if self._ends is not None:
+        pressed_before_the_end = state in FINAL and self._ends is not None and at < self._ends
+        if self._ends is not None and not pressed_before_the_end:
             if state is SpanState.FAILED:
                 self._late = reason
             return

@@ -563,6 +563,7 @@ class Call:
             self.exchange.go_direct(now)
         else:
             self._misled = True
+        self.voice.fall_silent(now)
 
     def _give_up_relay(self) -> None:
         if self._engine_open:

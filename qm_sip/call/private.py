@@ -93,7 +93,7 @@ class PrivateCall:
 
     def made(self, event: protocol.MadePrivate, now: float) -> None:
         """The engine has let go of everything. From here on nothing can be kept or heard."""
-        if self.on:
+        if self.on or self._call.unsaid:
             return
         call, since = self._call, event.at_ns / NS
         self._state, self._cut_from = Cutting(since, self._preset), event.cut_from_ns / NS
@@ -122,7 +122,8 @@ class PrivateCall:
             self._switch(now)
 
     def _switch(self, now: float) -> None:
-        if self._call.state is State.TALKING and not isinstance(self._state, Switching | Settled | Off):
+        talking = self._call.state is State.TALKING and not self._call.unsaid
+        if talking and not isinstance(self._state, Switching | Settled | Off):
             self._state = Switching(self._state.since)
             self._call.exchange.try_direct(now, self._switched)
 

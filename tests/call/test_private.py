@@ -143,3 +143,18 @@ def test_a_disk_that_stands_still_does_not_keep_the_call_from_becoming_direct() 
     assert not call.relayed
     says = [play for play in world.engine.asked(protocol.Play) if play.overlay and play.leg == "callee"]
     assert not [play for play in says if play.prompt == world.settings.library.tone("T-A4").digest]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("milliseconds", range(115, 126))
+def test_pressed_in_the_instant_of_the_hang_up_the_row_says_what_the_journal_holds(milliseconds: int) -> None:
+    world = talking()
+    assert world.agent is not None
+    world.press(world.agent, "*1")
+    world.run(milliseconds / 1000)
+    end(world)
+    (row,) = world.outcomes()
+    made = bool(world.keeper.said(NotePrivate))
+    assert (states(world)[-1] is SpanState.PRIVATE) is made
+    reach = max(at for _, at in kept(world)) - row.started
+    recorded = max(span.to_ms for span in row.spans if span.state is SpanState.RECORDED) / 1000
+    assert abs(reach - recorded) < 0.3
