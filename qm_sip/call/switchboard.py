@@ -392,9 +392,15 @@ class Switchboard:
             log.warning("an INVITE was answered %d: %s", refused.status, refused.why)
             self.ua.reject(event.leg, refused.status, now=now)
             return
-        for ours in (party for party in call.facts.parties if not party.outside):
-            for other in self.calls.values():
-                other.who.may_consult(ours, now)
+        self._consults(call.facts, now)
         self.calls[call.id] = call
         self._legs[event.leg] = (call, "caller")
         call.begin(event.request, now)
+
+    def _consults(self, facts: CallFacts, now: float) -> None:
+        """Whoever of our people holds a call and begins another consults. There may be many calls, and few are held."""
+        ours = [party for party in facts.parties if not party.outside and party.person is not None]
+        for other in self.calls.values() if ours else ():
+            if other.exchange.held:
+                for party in ours:
+                    other.who.may_consult(party, now)
