@@ -4,10 +4,14 @@ Use it through `qm_sip.media.client.MediaEngine` (live) and `qm_sip.media.sim.Si
 the messages are those of `qm_sip.media.protocol` as JSON.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
-def run(fd: int) -> None:
-    """Serve the engine on a connected SOCK_SEQPACKET socket, which it takes over, until it is told to end."""
+def run(fd: int, begun: Callable[[], None] | None = None) -> None:
+    """Serve the engine on a connected SOCK_SEQPACKET socket, which it takes over, until it is told to end.
+
+    `begun` is called by the packet thread, which is this one, once the other threads have begun.
+    """
 
 class Sim:
     """The engine on virtual time (ns): sockets, journals are memory; ids, keys, SSRCs follow the seed."""

@@ -24,8 +24,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _allow_many_sockets()
-    _come_first()
-    _media.run(int(arguments[0]))
+    _media.run(int(arguments[0]), _come_first)
     return 0
 
 
@@ -37,7 +36,10 @@ def _allow_many_sockets() -> None:
 
 
 def _come_first() -> None:
-    """Audio does not wait for signalling or rendering, where we may say so (root, or systemd's LimitNICE=-10)."""
+    """Audio does not wait for signalling, sealing or rendering, where we may say so (root, or systemd's LimitNICE=-10).
+
+    Linux takes it of this thread, the one of the packets: its threads that write the disk have begun by now.
+    """
     with contextlib.suppress(PermissionError):
         os.nice(-10)
 

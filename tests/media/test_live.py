@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import struct
@@ -195,6 +196,28 @@ def test_a_killed_engine_is_noticed_and_its_journal_is_whole_to_the_last_half_se
         assert len(live.kept()) >= 2 * (60 - 30)
 
     run(tmp_path, scenario)
+
+
+def precedences(pid: int | None) -> dict[str, int]:
+    """The niceness of each thread of an engine, by its name; the first one is that of the packets."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        name = "packets" if task.name == str(pid) else (task / "comm").read_text().strip()
+        found[name] = os.getpriority(os.PRIO_PROCESS, int(task.name))
+    return found
+
+
+def test_packets_come_before_the_disk_and_the_disk_before_nobody(tmp_path: Path) -> None:
+    """Precedence is the packet thread's alone; sealing and syncing stand in line with everything else."""
+    nice: dict[str, int] = {}
+
+    async def scenario(live: Live) -> None:
+        nice.update(precedences(live.engine.pid))
+
+    run(tmp_path, scenario)
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    may = os.geteuid() == 0 or resource.getrlimit(resource.RLIMIT_NICE)[0] >= 20 - (ours - 10)
+    assert nice == {"packets": ours - 10 if may else ours, "qm-append": ours, "qm-sync": ours}
 
 
 def test_signals_do_not_end_the_engine(tmp_path: Path) -> None:

@@ -9,15 +9,23 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 
 /// Serve the engine on a connected SOCK_SEQPACKET socket, which it takes over; returns when it is told to or when the
-/// other end has gone.
+/// other end has gone. `begun` is called by the packet thread, once the other threads have begun.
 #[pyfunction]
-fn run(py: Python<'_>, fd: RawFd) -> PyResult<()> {
+#[pyo3(signature = (fd, begun = None))]
+fn run(py: Python<'_>, fd: RawFd, begun: Option<Py<PyAny>>) -> PyResult<()> {
     if fd < 0 {
         return Err(PyValueError::new_err("not a file descriptor"));
     }
     // SAFETY: the caller hands the descriptor over and does not use it again (`_media.pyi`).
     let control = unsafe { OwnedFd::from_raw_fd(fd) };
-    py.detach(|| qm_media::io::run(control)).map_err(PyOSError::new_err)
+    let begun = move || {
+        Python::attach(|py| {
+            if let Some(Err(error)) = begun.map(|begun| begun.call0(py)) {
+                error.write_unraisable(py, None);
+            }
+        });
+    };
+    py.detach(|| qm_media::io::run(control, begun)).map_err(PyOSError::new_err)
 }
 
 fn address(ip: &str, port: u16) -> PyResult<SocketAddr> {

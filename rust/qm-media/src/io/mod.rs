@@ -35,14 +35,16 @@ const ROUND: usize = 128;
 /// How long the disk gets to close the last journals when Python has gone.
 const LAST_SYNC: Duration = Duration::from_secs(5);
 
-/// Serve one engine over a connected `SOCK_SEQPACKET` socket until `shutdown` or its end.
+/// Serve one engine over a connected `SOCK_SEQPACKET` socket until `shutdown` or its end. `begun` is called by this, the
+/// packet thread, when the others have begun: precedence that it takes then is its own, not that of sealing and syncing.
 ///
 /// # Errors
 /// When the kernel gives no epoll, timer or thread: the engine cannot run at all.
-pub fn run(control: OwnedFd) -> Result<(), String> {
+pub fn run(control: OwnedFd, begun: impl FnOnce()) -> Result<(), String> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|e| format!("no epoll: {e}"))?;
     let timer = Timer::new().map_err(|e| format!("no timer: {e}"))?;
     let writer = Writer::start().map_err(|e| format!("no writer thread: {e}"))?;
+    begun();
     let control = Control::new(control);
     let watch = |fd: &dyn std::os::fd::AsFd, token| {
         epoll.add(fd.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, token)).map_err(|e| format!("epoll: {e}"))
