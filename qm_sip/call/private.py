@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from qm_sip.call.call import Call
 
 NS = 1_000_000_000
-CUT_WAIT = (
-    2.0  # seconds the disk gets to sync the cut; later the switch is not kept waiting, and A4 is not said
-)
+# Seconds the disk gets to sync the cut; later the switch is not kept waiting, and A4 is not said.
+CUT_WAIT = 2.0
 
 
 @dataclass(frozen=True)

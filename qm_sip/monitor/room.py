@@ -16,6 +16,7 @@ from qm_sip.config.numbers import normal
 from qm_sip.monitor.menu import Menu
 from qm_sip.monitor.session import Checked, Session
 from qm_sip.policy.facts import PersonId
+from qm_sip.policy.listening import Past
 from qm_sip.private import Private
 from qm_sip.sip.timers import Timers
 
@@ -75,6 +76,11 @@ class Room:
         """The person whose phone that is."""
         form = normal(extension, self.config.lines.numbering)
         return self.config.index.persons.get(form)
+
+    def allowed_now(self, but: Session) -> list[Past]:
+        """Sessions of the same agent that are under way: two who ask in the same instant share one cap."""
+        live = (one for one in self.sessions.values() if one is not but and one.agent == but.agent)
+        return [Past(one.purpose, self.wall(), 0.0, one.id) for one in live if one.allowed]
 
     def call_of(self, agent: PersonId | None) -> Call | None:
         """The call this person talks in now, if its media is here."""
@@ -143,7 +149,7 @@ class Room:
     # ---------------------------------------------------------------- calls
 
     def call_ready(self, call: Call, now: float) -> None:
-        """An agent and a customer talk; the first who waits for that agent gets it."""
+        """An agent and a customer talk: whoever waits for that agent may begin."""
         agent = agent_of(call.facts)
         for session in list(self.sessions.values()):
             if agent is not None and agent.person is not None and session.agent == agent.person:

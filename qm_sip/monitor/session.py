@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -138,7 +139,7 @@ class Session:
         if found.locked or not found.code_fits:
             self._refused((reasons.WRONG_CODE,), now)
             return
-        self._usage = found.usage
+        self._usage = found.usage.and_now(self.room.allowed_now(self))
         decision = self._decide()
         self._never = not decision.allowed and spoken(decision.reasons[0]) == SAME
         if not decision.allowed and not self._never:
@@ -178,6 +179,12 @@ class Session:
             grant=f"monitor.{self.monitor} {config.versions.people}",
         )
         self.room.keep(OpenSession(row))
+
+    @property
+    def allowed(self) -> bool:
+        """Whether it counts for the plan's cap from now on, heard or not yet."""
+        begun = self.step in (Step.OPENING, Step.SEEKING, Step.OFFERING, Step.WAITING, Step.LISTENING)
+        return begun and not self._never
 
     def opened(self, now: float) -> None:
         """What was decided is on the disk."""
@@ -342,9 +349,9 @@ class Session:
 
     # ---------------------------------------------------------------- small things
 
-    def _alarm(self, seconds: float, now: float, wake: object) -> None:
+    def _alarm(self, seconds: float, now: float, wake: Callable[[float], None]) -> None:
         self._quiet()
-        self._timer = self.room.timers.start(now + seconds, wake)  # type: ignore[arg-type]
+        self._timer = self.room.timers.start(now + seconds, wake)
 
     def _quiet(self) -> None:
         if self._timer is not None:

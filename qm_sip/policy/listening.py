@@ -34,6 +34,7 @@ class Past:
     purpose: str
     began: datetime
     minutes: float
+    session: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Usage:
     """How often an agent has been listened to, by whomever."""
 
     past: tuple[Past, ...] = ()
+
+    def and_now(self, live: Iterable[Past]) -> Usage:
+        """Return this with those sessions that have been allowed since it was counted, or as it was."""
+        counted = {one.session for one in self.past}
+        return Usage((*self.past, *(one for one in live if one.session not in counted)))
 
     def of_month(self, purposes: Iterable[str], now: datetime) -> tuple[Past, ...]:
         """Return those of this calendar month (UTC) for one of these purposes."""
@@ -73,7 +79,7 @@ def _past(row: Mapping[str, Any], now: datetime) -> Past | None:
     if began is None:  # when it was is not known: count it as now, which is the stricter
         began = now
     minutes = (now - began).total_seconds() / 60 if running and heard else (row.get("heard_ms") or 0) / 60_000
-    return Past(row["purpose"], began, max(0.0, minutes))
+    return Past(row["purpose"], began, max(0.0, minutes), row.get("id") or "")
 
 
 def _moment(value: object) -> datetime | None:

@@ -34,9 +34,8 @@ RATE = 8000
 CHANNELS = 2
 SLACK = 320  # samples, 40 ms: how far a packet may lie from where its arrival says
 WINDOW = 250  # packets, five seconds at 20 ms: a stall shorter than this does not move the axis
-PAYLOAD_MOST = (
-    1600  # samples, 200 ms: the longest packet time in use (RFC 3551, 4.5 lets a sender go far beyond)
-)
+# Samples, 200 ms: the longest packet time in use (RFC 3551, 4.5 lets a sender go far beyond).
+PAYLOAD_MOST = 1600
 LONGEST = 24 * 3600 * RATE
 MINUTE = 60 * RATE
 MAX_DROPOUT, MAX_MISORDER = 3000, 100  # RFC 3550, A.1

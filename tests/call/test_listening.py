@@ -305,6 +305,32 @@ def test_an_answer_that_nobody_can_use_leaves_no_leg_behind(answers: str) -> Non
     assert (world.ua.legs, world.pbx.legs) == (0, 0)
 
 
+def capped(world: World, sessions: int) -> None:
+    """Every plan has room for this many a month."""
+    config, library = world.switchboard.settings
+    plans = {
+        name: plan.model_copy(update={"live_sessions": sessions})
+        for name, plan in config.regulation.plan.items()
+    }
+    regulation = config.regulation.model_copy(update={"plan": plans})
+    world.settings = world.switchboard.settings = Settings(replace(config, regulation=regulation), library)
+
+
+@pytest.mark.parametrize("sessions", [1, 2])
+def test_two_who_ask_in_the_same_instant_share_the_cap(sessions: int) -> None:
+    world = talking()
+    capped(world, sessions)
+    phones = [world.dial("*55", caller="1050", aside=True) for _ in range(2)]
+    world.run(0.5)
+    for phone in phones:
+        world.press(phone, CODES)
+    world.run(10.0)
+    assert len(opened(world)) == sessions
+    assert len(said(world, "W5")) == 2 - sessions
+    assert [row.row.allowed for row in world.keeper.said(OpenSession)].count(True) == sessions
+    end(world)
+
+
 def withdrawn(world: World) -> None:
     """people.toml without him is read again."""
     config, library = world.switchboard.settings
