@@ -7,10 +7,8 @@ Each kind of code has its `Script` (call/service.py): `PresetScript` and `Senten
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 
 from qm_sip.announce.choose import language_of_staff, prompt_for
 from qm_sip.announce.prompts import Prompt
@@ -35,8 +33,6 @@ from qm_sip.privateline.presets import PresetMode, Presets
 from qm_sip.sip import events as sip
 from qm_sip.sip.address import Uri
 from qm_sip.sip.message import Request
-
-log = logging.getLogger("qm_sip.features")
 
 RECEIPT, CUSTOMER = "X-QM-Receipt", "X-QM-Call"
 
@@ -101,7 +97,7 @@ class Features:
             self._keep(self.presets.clear(person, device))
             return self._staff("A5")
         before = self.presets.active(person, device, now)
-        until = now + timedelta(seconds=config.lines.private.preset_max.seconds)
+        until = config.lines.private.preset_max.after(now)
         self._keep([self.presets.set(person, device, PresetMode(kind.value), until)])
         return self._staff("A6" if before else "A4")
 
@@ -120,15 +116,17 @@ class Features:
         )
 
     def wants_private(self, party: Party) -> bool:
-        return self.presets.active(party.person, party.device, self.board.wall()) is not None
+        return self.presets.active(*_whose(party), self.board.wall()) is not None
 
     def refuse_private(self, event: sip.CallOffered, now: float) -> None:
+        if not self.board.engine_up:
+            raise CallRefused(503, "the media engine is not there to say anything")
         service = ServiceCall(self.board, event.leg, event.local)
         service.script = Sentence(service, self._staff("A7"))
         self._begin(service, event, now)
 
     def takes_private(self, party: Party) -> bool:
-        preset, used = self.presets.take(party.person, party.device, self.board.wall())
+        preset, used = self.presets.take(*_whose(party), self.board.wall())
         self._keep(used)
         return preset is not None
 
@@ -176,6 +174,9 @@ class Features:
         """Call a supervisor's phone, because he asked for it by a command; on the phone only his code is asked. Gives
         the session's id. Raises Refused.
         """
+        self.board.advance(now)
+        if not self.board.engine_up:
+            raise Refused("no-engine", "the media engine is not there: nothing could be heard")
         config = self.board.settings.config
         account = config.people.monitor.get(monitor)
         if account is None or not account.extensions:
@@ -203,6 +204,12 @@ class Features:
             self.room.record_opened(event.session, now)
         else:
             self.room.record_failed(event.session, now)
+
+
+def _whose(party: Party) -> tuple[PersonId | None, str | None]:
+    """The person and the phone that a preset is looked up by; at a phone where nobody is known it is the phone's."""
+    address = None if party.outside or party.address is None else party.address.reveal()
+    return party.person, party.device or address
 
 
 class Sentence:

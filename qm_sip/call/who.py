@@ -16,6 +16,7 @@ from qm_sip.call.words import NoteParty
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import Party, Role, SpanState
 from qm_sip.private import Private
+from qm_sip.privateline.toggle import why_not_private
 from qm_sip.sip.message import Message
 
 if TYPE_CHECKING:
@@ -61,14 +62,15 @@ class Who:
 
     def _agent_is(self, party: Party, now: float) -> None:
         call = self._call
-        if party == agent_of(call.facts):
+        known = agent_of(call.facts)
+        if known is not None and (party == known or (party.person and party.person == known.person)):
             return
         outside = tuple(p for p in call.facts.parties if p.outside and p.id != party.id)
         call.facts = replace(
             call.facts, parties=(*outside, party), requested=False
         )  # that was the other's wish
         call.book.note(NoteParty(call.id, party))
-        if call.desk.takes_private(party):
+        if why_not_private(call.config, call.facts) is None and call.desk.takes_private(party):
             call.private.press(now, preset=True)
         for listening in list(call.listeners.values()):
             listening.agent_changed(now)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from qm_sip.call.switchboard import Settings
 from qm_sip.call.words import ClearPreset, NotePrivate, NoteTold, OpenRow, SetPreset
 from qm_sip.media import protocol
 from qm_sip.policy.facts import How, Outcome, SpanState
 from tests.call.test_journeys import answering, ended, kept, states
-from tests.call.test_objection import said
+from tests.call.test_objection import on_duty, said
 from tests.call.test_private import end
 from tests.call.world import PROMPT_SECONDS, Phone, World
 
@@ -278,3 +280,54 @@ def test_nine_holds_though_he_did_not_hear_the_rest_of_the_notice() -> None:
     assert not world.keeper.said(NoteTold)  # and nobody asks him twice
     end(world)
     assert states(world) == [SpanState.OBJECTED] and not kept(world)
+
+
+def test_a_phone_that_is_nobodys_has_its_private_call_as_it_was_told() -> None:
+    world = World()
+    answering(world, identity="")
+    dials_code(world, "*67", caller="1003")  # a colleague of whom people.toml knows no name
+    assert said(world, "A4")
+    world.dial("1003", line="sales")
+    world.run(3.0)
+    assert not opened(world) and world.keeper.said(ClearPreset)
+    end(world)
+    assert states(world) == [SpanState.PRIVATE]
+    world.dial("1003", line="sales")
+    world.run(3.0)
+    assert states(world) == [SpanState.PRIVATE]  # used up: this one is an ordinary call
+    end(world)
+    assert SpanState.PRIVATE not in {span.state for span in world.outcomes()[1].spans}
+
+
+def test_a_wish_that_the_law_refuses_is_said_once_and_kept_for_the_next_call() -> None:
+    world = World()
+    answering(world)  # and the 200 names the agent once more
+    dials_code(world, "*67")
+    ordinary = world.switchboard.settings
+    on_duty(world)
+    world.dial("1001", line="sales")
+    world.run(4.0)
+    tone = world.settings.library.tone("T-A7")
+    assert tone is not None
+    assert len([play for play in world.engine.asked(protocol.Play) if play.prompt == tone.digest]) == 1
+    end(world)
+    assert not world.keeper.said(ClearPreset)
+    world.settings = world.switchboard.settings = ordinary
+    world.dial("1001", line="sales")
+    world.run(3.0)
+    end(world)
+    assert {span.state for span in world.outcomes()[1].spans} == {SpanState.PRIVATE}
+
+
+def test_without_an_engine_a_refused_private_number_is_an_error_at_once() -> None:
+    world = World()
+    answering(world)
+    config, library = world.switchboard.settings
+    outbound = config.lines.line["outbound"].model_copy(update={"legal_duty": "a statute", "opt_out": False})
+    lines = config.lines.model_copy(update={"line": {**config.lines.line, "outbound": outbound}})
+    world.settings = world.switchboard.settings = Settings(replace(config, lines=lines), library)
+    world.engine.dead = True
+    world.switchboard.engine_died(world.now)
+    world.dial("*660201234567", line="outbound", caller="1001")
+    world.run(1.0)
+    assert world.rejected == [503] and not world.switchboard.services
