@@ -37,7 +37,7 @@ class CatalogClerk:
         self._catalog, self._settings, self._spawn, self._after = catalog, settings, spawn, after
         self._one_at_a_time = asyncio.Lock()  # or as many codes could be tried at once as there are threads
 
-    def check(self, monitor: PersonId, code: str, agent: PersonId | None, purpose: str, tell: Tell) -> None:
+    def check(self, monitor: PersonId, code: str, agent: PersonId | None, tell: Tell) -> None:
         self._spawn(self._check(monitor, code, agent, tell))
 
     async def _check(self, monitor: PersonId, code: str, agent: PersonId | None, tell: Tell) -> None:

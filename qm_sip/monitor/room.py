@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Clerk(Protocol):
     """Whoever looks things up: slowly, and elsewhere."""
 
-    def check(self, monitor: PersonId, code: str, agent: PersonId | None, purpose: str, tell: Tell) -> None:
+    def check(self, monitor: PersonId, code: str, agent: PersonId | None, tell: Tell) -> None:
         """Whether the code is his, and what has been listened to so far."""
 
     def last_private(self, person: PersonId, tell: Callable[[bool, float], None]) -> None:
@@ -78,9 +78,9 @@ class Room:
         return self.config.index.persons.get(form)
 
     def allowed_now(self, but: Session) -> list[Past]:
-        """Sessions of the same agent that are under way: two who ask in the same instant share one cap."""
+        """Sessions of the same agent that are under way, with the minutes they may still come to."""
         live = (one for one in self.sessions.values() if one is not but and one.agent == but.agent)
-        return [Past(one.purpose, self.wall(), 0.0, one.id) for one in live if one.allowed]
+        return [Past(one.purpose, self.wall(), one.budget / 60, one.id) for one in live if one.allowed]
 
     def call_of(self, agent: PersonId | None) -> Call | None:
         """The call this person talks in now, if its media is here."""
@@ -112,12 +112,12 @@ class Room:
         self.sessions[session.id] = session
         return session
 
-    def check(self, session: Session, code: str, agent: PersonId | None, purpose: str) -> None:
+    def check(self, session: Session, code: str, agent: PersonId | None) -> None:
         def tell(found: Checked, now: float) -> None:
             self._board.advance(now)
             session.checked(found, now)
 
-        self._clerk.check(session.monitor, code, agent, purpose, tell)
+        self._clerk.check(session.monitor, code, agent, tell)
 
     def keep(self, word: Word) -> None:
         """Have it written down."""

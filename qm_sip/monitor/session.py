@@ -74,6 +74,7 @@ class Session:
         self.agent: PersonId | None = None
         self.purpose = ""
         self.plan: str | None = None
+        self.budget = 0.0  # seconds he may listen; reserved of the plan's minutes until he has gone
         self.listening: Listening | None = None
         self.call: Call | None = None
         self._timer: Timer | None = None
@@ -130,7 +131,7 @@ class Session:
         self._quiet()
         agent = self.room.agent_at(asked.extension)
         self.agent, self.purpose = agent, asked.purpose
-        self.room.check(self, asked.code, agent, asked.purpose)
+        self.room.check(self, asked.code, agent)
 
     def checked(self, found: Checked, now: float) -> None:
         """The order of 4D: who you are, may you, purpose, plan, cap."""
@@ -145,7 +146,9 @@ class Session:
         if not decision.allowed and not self._never:
             self._refused(decision.reasons, now)
             return
-        self.step, self.plan = Step.OPENING, decision.plan
+        self.plan = decision.plan
+        self.budget = time_left(self.room.config, self.plan, self._usage, self.room.wall())
+        self.step = Step.OPENING
         self._enter(now, allowed=decision.allowed, why=decision.reasons)
 
     def _decide(self) -> Decision:
@@ -253,8 +256,7 @@ class Session:
         self.room.keep(
             NoteSession(self.id, self.call.id, first=since)
         )  # a call not heard may yet be forgotten
-        most = time_left(self.room.config, self.plan, self._usage, self.room.wall())
-        self._alarm(most, now, lambda at: self._stop("session-max", at))
+        self._alarm(self.budget, now, lambda at: self._stop("session-max", at))
         self.service.say([self._prompt("S2")], now)
 
     def interrupted(self, now: float) -> None:

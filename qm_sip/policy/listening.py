@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,9 +44,9 @@ class Usage:
     past: tuple[Past, ...] = ()
 
     def and_now(self, live: Iterable[Past]) -> Usage:
-        """Return this with those sessions that have been allowed since it was counted, or as it was."""
-        counted = {one.session for one in self.past}
-        return Usage((*self.past, *(one for one in live if one.session not in counted)))
+        """Return this with the sessions under way: each counts once, with all the minutes it was given."""
+        now = {one.session: one for one in live}
+        return Usage((*(one for one in self.past if one.session not in now), *now.values()))
 
     def of_month(self, purposes: Iterable[str], now: datetime) -> tuple[Past, ...]:
         """Return those of this calendar month (UTC) for one of these purposes."""
@@ -370,11 +370,3 @@ def cannot_listen(config: Config, person: PersonId, now: datetime) -> Reason | N
     """
     asked = Question(config, person, PersonId(""), "", Usage(), now)
     return next((reason for rule in RULES[:2] if (reason := _ask(rule, asked)) is not None), None)
-
-
-def last_day(monitor: Monitor) -> datetime | None:
-    """Return when a grant expires; None: nobody granted it."""
-    if monitor.granted is None:
-        return None
-    ends = monitor.expires.after(monitor.granted)
-    return datetime(ends.year, ends.month, ends.day, tzinfo=UTC) - timedelta(seconds=1)

@@ -139,7 +139,7 @@ class Clerk:
         self.world = world
         self.wrong = 0
 
-    def check(self, monitor: PersonId, code: str, agent: PersonId | None, purpose: str, tell: Tell) -> None:
+    def check(self, monitor: PersonId, code: str, agent: PersonId | None, tell: Tell) -> None:
         account = self.world.config.people.monitor.get(monitor)
         fits = account is not None and code_fits(code, account.code_hash)
         self.wrong = 0 if fits else self.wrong + 1

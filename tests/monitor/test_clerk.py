@@ -38,7 +38,7 @@ def tried(catalog: Catalog, codes: Sequence[str]) -> list[Checked]:
             lambda: None,
         )
         for code in codes:
-            clerk.check(M1, code, None, "coaching", lambda checked, now: found.append(checked))
+            clerk.check(M1, code, None, lambda checked, now: found.append(checked))
         await asyncio.gather(*tasks)
         return found
 
