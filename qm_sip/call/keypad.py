@@ -64,7 +64,9 @@ class Keypad:
 
     def _watch(self, leg: LegName, codes: Codes) -> None:
         call = self._call
-        self._readers[leg] = CodeReader(codes)
+        self._readers.setdefault(
+            leg, CodeReader(codes)
+        ).codes = codes  # what is half pressed goes on, as in the engine
         drop = int(call.config.lines.private.drop_before.seconds * 1000)
         if call.in_engine:
             call.desk.media.send(protocol.WatchKeys(call.id, leg, dict(codes), GAP_MS, drop))
