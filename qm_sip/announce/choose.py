@@ -49,14 +49,6 @@ def agent_hears(config: Config, prompt_id: str, *, talking: bool) -> str:
     return f"T-{prompt_id}" if tones else prompt_id
 
 
-def prompt_for_agent(
-    config: Config, library: PromptLibrary, prompt_id: str, line: Line | None = None, *, talking: bool
-) -> Prompt | None:
-    """The prompt that says A1, A2 ... to an agent of this line."""
-    heard = agent_hears(config, prompt_id, talking=talking)
-    return library.tone(heard) if heard != prompt_id else library.find(heard, language_of_staff(config, line))
-
-
 def spoken_for(line: Line) -> set[str]:
     """The names a notice of this line may say: the controller, or the client it works for (KSF15-6.6a)."""
     return {name for name in (line.controller, line.client) if name}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from qm_sip.announce.prompts import PromptLibrary
@@ -151,10 +151,6 @@ class Switchboard:
     def now(self) -> float:
         """Monotonic seconds, as of the last event."""
         return self._now
-
-    def at(self, monotonic: float) -> datetime:
-        """The wall clock's time of a monotonic moment."""
-        return self._wall() - timedelta(seconds=self._now - monotonic)
 
     def enter(self, service: ServiceCall) -> None:
         """A one-leg call begins: events of its leg and of its engine call are its own."""

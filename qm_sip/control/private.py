@@ -27,7 +27,6 @@ Row = dict[str, Any]
 
 OWN_CALL = Reason("own-call", "KSF15-3.9")
 NOT_YOURS = Reason("not-your-call", "KSF15-3.9")
-PRESET_MOST = timedelta(days=1)
 
 
 def handlers(state: ServerState) -> dict[str, Handler]:
@@ -47,7 +46,7 @@ class Private:
             mode = PresetMode(request.get("mode", PresetMode.NEXT_CALL))
         except ValueError:
             raise BadRequest(f"mode must be one of {', '.join(PresetMode)}") from None
-        until = preset_until(config, datetime.now(UTC))
+        until = config.lines.private.preset_max.after(datetime.now(UTC))
         self._state.keep(self._state.presets.set(person, None, mode, until))
         return self._said(person)
 
@@ -76,13 +75,6 @@ class Private:
         if known is None or not yours:
             raise Refused(NOT_YOURS.code, "this is for the agent of that call alone (KSF15-3.9)")
         return _proof(known)
-
-
-def preset_until(config: Config, now: datetime) -> datetime:
-    """When what is set now ends by itself."""
-    settings = getattr(config.lines, "private", None)
-    end: datetime = settings.preset_max.after(now) if settings is not None else now + PRESET_MOST
-    return end
 
 
 def _agent(config: Config, person: PersonId) -> PersonId:

@@ -52,11 +52,6 @@ def draw(secret: bytes, call: CallId, line: str) -> int:
     return int.from_bytes(lot[:8], "big")
 
 
-def drawn(secret: bytes, call: CallId, line: str, share: float) -> bool:
-    """Say whether a call is in the sample of its line."""
-    return is_in(draw(secret, call, line), share)
-
-
 def is_in(lot: int, share: float) -> bool:
     """Say whether a lot is below the share."""
     return lot < share * _WHOLE

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qm_sip.policy.draw import Seed, Seeds, commitment, draw, drawn, is_in, new_secret
+from qm_sip.policy.draw import Seed, Seeds, commitment, draw, is_in, new_secret
 from qm_sip.policy.facts import CallId, Use
 from qm_sip.policy.gate import decide
 from qm_sip.policy.identify import identify
@@ -29,6 +29,10 @@ def test_a_lot_is_what_the_page_says() -> None:
     expected = hmac.new(SECRET, b"sales\0c7", hashlib.sha256).digest()[:8]
     assert draw(SECRET, CallId("c7"), "sales") == int.from_bytes(expected, "big")
     assert commitment(SECRET) == hashlib.sha256(SECRET).hexdigest()
+
+
+def drawn(secret: bytes, call: CallId, line: str, share: float) -> bool:
+    return is_in(draw(secret, call, line), share)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9])
