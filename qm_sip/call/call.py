@@ -106,6 +106,7 @@ class Call:
         self.unsaid = book.silent  # nothing that is shown may count it (I8)
         self._misled = False  # somebody was told of sockets of ours that are gone
         self._to_say: list[str] = []  # to the customer, when the notice has ended
+        self._round = 0  # of saying it
         self._heard = False  # somebody has listened to it
         self._private_refused = private_refused  # the agent wanted it, and the law does not allow it
         self._private_wish = private_wish  # whose wish it was, set beforehand: used up when the two talk
@@ -339,7 +340,7 @@ class Call:
     def acknowledged(self, leg: LegName, request: Request, now: float) -> None:
         """An ACK: he is really there."""
         self.exchange.acknowledged(leg, request, now)
-        self._perhaps_resumed(now)
+        self.resumed(now)
         if leg != "caller" or self.state not in (State.ANSWERED, State.JOINING):
             return
         if self.recording and self.recording.to_tell:
@@ -370,8 +371,12 @@ class Call:
         """What the customer asked for while the notice played (K16, K21) comes after it, and before the agent."""
         if self._to_say:
             sentence = self._to_say.pop(0)
+            self._round = this = self._round + 1  # a sentence that another has replaced leads nowhere
             self.voice.to_customer(
-                self.customer, sentence, now, lambda at, _: self._say_the_rest(happening, at)
+                self.customer,
+                sentence,
+                now,
+                lambda at, _: self._say_the_rest(happening, at) if this == self._round else None,
             )
         else:
             self._after_prompt(happening, now)
@@ -421,20 +426,27 @@ class Call:
             self.voice.to_customer(self.customer, "K21", now)
 
     def request_recording(self, now: float) -> bool:
-        """The agent asks for this call to be recorded: capture mode on-request (KSF15-0.2). False: it cannot be."""
-        if not self.may_be_used or line_of(self.config, self.facts).capture != "on-request":
-            return False
-        if not self.facts.requested:
-            self.facts = replace(self.facts, requested=True)
-            if self.recording and self.state is State.TALKING:
-                self.recording.start("requested", now)
-        return True
+        """The agent asks for this call to be recorded: capture mode on-request (KSF15-0.2). False: it cannot be.
 
-    def heard_for(self, purpose: str, *, on: bool) -> None:
-        """Somebody listens for that purpose now, or no longer."""
-        self._heard = self._heard or on
-        before = self.facts.heard_for
-        self.facts = replace(self.facts, heard_for=before | {purpose} if on else before - {purpose})
+        What was refused because somebody listened may be asked for again when he has gone.
+        """
+        on_request = line_of(self.config, self.facts).capture == "on-request"
+        if not self.may_be_used or not on_request or not self.recording or self.recording.is_refused:
+            return False
+        self.facts = replace(self.facts, requested=True)
+        if self.state is not State.TALKING:
+            return True
+        if not self.recording.runs_or_waits:
+            self.recording.start("requested", now)
+        return self.recording.runs_or_waits
+
+    def who_hears(self) -> None:
+        """Somebody has begun to listen, or no longer does: the gate's facts follow (KSF15-1.2b)."""
+        listeners = self.listeners.values()
+        self._heard = self._heard or any(one.hearing for one in listeners)
+        purposes = frozenset(one.heard_for for one in listeners if one.heard_for)
+        if purposes != self.facts.heard_for:
+            self.facts = replace(self.facts, heard_for=purposes)
 
     def object(self, uses: frozenset[Use], now: float) -> None:
         """The customer objects to these uses, from now on."""
@@ -474,13 +486,10 @@ class Call:
     def offer_answered(self, leg: LegName, response: Response, now: float) -> None:
         """Our re-INVITE was answered. If that ended a hold, what had to wait for it goes on."""
         self.exchange.answered(leg, response, now)
-        self._perhaps_resumed(now)
+        self.resumed(now)
 
     def offer_rejected(self, leg: LegName, status: int, now: float) -> None:
         self.exchange.rejected(leg, status, now)
-        self._perhaps_resumed(now)
-
-    def _perhaps_resumed(self, now: float) -> None:
         self.resumed(now)
 
     def resumed(self, now: float) -> None:
@@ -534,14 +543,14 @@ class Call:
         """The media engine is gone: the two are joined directly, and what was kept is recovered (I7, I9)."""
         if not self.recording:
             return
+        for listening in list(self.listeners.values()):
+            listening.over("engine-failed", now)
         if not self._engine_open:
             self.recording.lose_taps()  # its last journals were being closed
             self._finish()
             return
         self._engine_open = False
         self.voice.fall_silent(now)
-        for listening in list(self.listeners.values()):
-            listening.over("engine-failed", now)
         self.recording.engine_died(now, failed=not self.private.on)
         if self.state is State.ARRIVED:
             self._give_up_relay()
@@ -651,7 +660,9 @@ class Call:
     def _use_the_wish_up(self) -> None:
         """Whoever wanted this to be private talks now; unless somebody else has picked up for him."""
         wish, self._private_wish = self._private_wish, None
-        if wish is not None and wish.person in {party.person for party in self.facts.parties}:
+        if wish is None:
+            return
+        if any(party.id == wish.id and party.person == wish.person for party in self.facts.parties):
             self.desk.takes_private(wish)
 
 

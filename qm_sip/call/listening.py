@@ -22,7 +22,7 @@ from qm_sip.call.capture import NS, agent_of, refusal_of
 from qm_sip.call.states import State
 from qm_sip.call.words import NoteDecision
 from qm_sip.media import protocol
-from qm_sip.policy.facts import PersonId, Reason
+from qm_sip.policy.facts import Decision, PersonId, Reason
 from qm_sip.policy.listening import may_hear
 
 if TYPE_CHECKING:
@@ -84,16 +84,24 @@ class Listening:
         """Whether the engine lets him hear."""
         return self.step is Step.HEARING
 
+    @property
+    def heard_for(self) -> str | None:
+        """The purpose for which he hears, or will as soon as the engine answers."""
+        return self._wish.purpose if self.step in (Step.OPENING, Step.HEARING) else None
+
     def begin(self, now: float) -> None:
         """Tell the agent, unless nothing could be heard for now."""
         call = self._call
         if self.step is not Step.WAITING:
             return
+        if call.unsaid or call.state is not State.TALKING:  # it ended while he heard his first sentence
+            self._give_up(reasons.NOT_AVAILABLE, now)
+            return
         if call.book.interrupted:
             call.listeners.setdefault(self._new_tap(), self)
             return
         call.listeners.pop(self._tap, None)
-        decision = may_hear(call.config, call.facts, self._wish.monitor, self._wish.purpose)
+        decision = self._decide()
         call.book.note(NoteDecision(call.id, decision, now, "listening"))
         if not decision.allowed or not self._is_as_agreed():
             reason = reasons.NOT_AVAILABLE if decision.allowed else decision.reasons[0]
@@ -103,6 +111,9 @@ class Listening:
         tap = self._new_tap()
         call.listeners[tap] = self
         call.voice.to_agent(call.agents_leg, self._wish.notice, now, self._noticed, for_tap=tap)
+
+    def _decide(self) -> Decision:
+        return may_hear(self._call.config, self._call.facts, self._wish.monitor, self._wish.purpose)
 
     def _is_as_agreed(self) -> bool:
         """Whether the person it was agreed for talks, and could be heard."""
@@ -124,8 +135,11 @@ class Listening:
             self._give_up(reasons.NOT_AVAILABLE, now)
         elif call.book.interrupted:
             self.step = Step.WAITING
+        elif not (decision := self._decide()).allowed:  # a recording has begun while the agent was being told
+            self._give_up(decision.reasons[0], now)
         else:
             self.step = Step.OPENING
+            call.who_hears()
             self._hearer.noticed(self._told_at, now)
             call.desk.media.send(self._open(proof, call.recording.capture.proof))
 
@@ -152,13 +166,14 @@ class Listening:
     def opened(self, event: protocol.TapOpened, now: float) -> None:
         if self.step is Step.OPENING:
             self.step = Step.HEARING
-            self._call.heard_for(self._wish.purpose, on=True)
+            self._call.who_hears()
             self._hearer.hears(event.kept_from_ns / NS, now)
 
     def refused(self, event: protocol.TapRefused, now: float) -> None:
         """The engine holds the gate too. What became so a moment ago is no fault: he waits, or is told no more."""
         if self.step is Step.OPENING and event.reason in ("hold", "paused"):
             self.step = Step.WAITING
+            self._call.who_hears()
             self.resumed(now) if not self._call.book.interrupted else None
         elif self.step is Step.OPENING:
             private = event.reason in ("private", "objected")
@@ -195,9 +210,8 @@ class Listening:
         if self.step is not Step.OVER:
             self.step = Step.OVER
             self._call.listeners.pop(self._tap, None)
-            if heard:
-                self._call.heard_for(self._wish.purpose, on=False)
-            if heard and self._call.may_be_used and not self._somebody_hears():
+            self._call.who_hears()
+            if heard and self._call.may_be_used and self._is_as_agreed() and not self._somebody_hears():
                 self._call.voice.to_agent(self._call.agents_leg, "A12", now)
             self._hearer.over(cause, last, now)
 
@@ -207,4 +221,5 @@ class Listening:
     def _give_up(self, reason: Reason, now: float) -> None:
         self.step = Step.OVER
         self._call.listeners.pop(self._tap, None)
+        self._call.who_hears()
         self._hearer.refused(reason, now)

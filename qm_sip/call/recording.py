@@ -87,8 +87,18 @@ class Recording:
     def goes_on(self) -> bool:
         """Whether it is being recorded, or will be when the two are connected, or nobody holds any more."""
         if self.began:
-            return self.capture.running is not None or self.waits_for_resume
-        return self.capture.records and not isinstance(self.capture.gate, Refused)
+            return self.runs_or_waits
+        return self.capture.records and not self.is_refused
+
+    @property
+    def runs_or_waits(self) -> bool:
+        """Whether a recording is under way, or waits for the end of a hold."""
+        return self.capture.running is not None or self.waits_for_resume
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing more of this call can be recorded."""
+        return isinstance(self.capture.gate, Refused)
 
     @property
     def objected_to(self) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from qm_sip.call.switchboard import Settings
-from qm_sip.call.words import CloseSession, FinishRow, ForgetCall, NoteSession, OpenSession
+from qm_sip.call.words import CloseSession, FinishRow, ForgetCall, NoteDecision, NoteSession, OpenSession
+from qm_sip.errors import Refused
 from qm_sip.media import protocol
 from qm_sip.monitor.session import Session, Step
 from qm_sip.policy.facts import PersonId, SpanState
@@ -305,11 +306,11 @@ def test_an_answer_that_nobody_can_use_leaves_no_leg_behind(answers: str) -> Non
     assert (world.ua.legs, world.pbx.legs) == (0, 0)
 
 
-def capped(world: World, sessions: int) -> None:
+def capped(world: World, sessions: int, minutes: int = 30) -> None:
     """Every plan has room for this many a month."""
     config, library = world.switchboard.settings
     plans = {
-        name: plan.model_copy(update={"live_sessions": sessions})
+        name: plan.model_copy(update={"live_sessions": sessions, "live_minutes": minutes})
         for name, plan in config.regulation.plan.items()
     }
     regulation = config.regulation.model_copy(update={"plan": plans})
@@ -413,3 +414,86 @@ def test_who_was_listened_to_before_the_call_became_confidential_stays_in_the_bo
     assert len(world.keeper.said(FinishRow)) == heard and world.confidential() == 1
     named = {word.call for word in world.keeper.said(NoteSession) if word.call}
     assert named == {row.call for row in world.outcomes()}  # no session of a call that has no row
+
+
+def up_to_s1(world: World) -> Phone:
+    """He has just begun to hear that he will listen."""
+    phone = world.dial("*55", caller="1050", aside=True)
+    world.run(0.5)
+    world.press(phone, CODES)
+    for _ in range(200):
+        if said(world, "S1"):
+            return phone
+        world.run(0.02)
+    raise AssertionError("S1 was never said")
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("happening", ["hang-up", "confidential"])
+def test_a_call_that_is_over_before_his_first_sentence_is(held: bool, happening: str) -> None:
+    world = talking()
+    assert world.agent is not None
+    if held:
+        world.hold(world.caller, Direction.SENDONLY)
+        world.run(0.5)
+    phone = up_to_s1(world)
+    decided = len(world.keeper.said(NoteDecision))
+    if happening == "confidential":
+        world.becomes(world.agent, "1900")
+    else:
+        world.hang_up(world.caller)
+    world.run(8.0)
+    assert not opened(world) and phone.gone and not world.features.room.sessions
+    assert len(world.keeper.said(NoteDecision)) == decided
+    end(world)
+
+
+def test_minutes_that_were_given_to_one_are_not_given_to_another() -> None:
+    world = talking()
+    capped(world, 2, minutes=3)
+    phones = [world.dial("*55", caller="1050", aside=True) for _ in range(2)]
+    world.run(0.5)
+    for phone in phones:
+        world.press(phone, CODES)
+    world.run(20.0)
+    sessions = world.features.room.sessions.values()
+    assert sum(session.budget for session in sessions) <= 3 * 60
+    world.run(4 * 60)
+    assert all(phone.gone for phone in phones)
+    heard = sum(word.heard_ms for word in world.keeper.said(CloseSession))
+    assert 2 * 60_000 < heard <= 3 * 60_000 + 1000
+    end(world)
+
+
+def test_an_engine_that_dies_as_it_lets_a_listener_go_holds_no_call() -> None:
+    world = talking()
+    supervisor(world)
+    world.engine.dead = True  # its last words are lost
+    world.hang_up(world.caller)
+    world.run(0.5)
+    world.switchboard.engine_died(world.now)
+    world.run(2.0)
+    assert not list(world.switchboard) and not world.features.room.sessions
+    assert len(world.outcomes()) == 1
+    ended(world)
+
+
+def test_the_agent_who_takes_over_does_not_hear_that_somebody_listened_to_the_other() -> None:
+    world = talking()
+    supervisor(world)
+    assert world.agent is not None and opened(world)
+    world.becomes(world.agent, "1002")
+    world.run(2.0)
+    over = world.settings.library.tone("T-A12")
+    assert over is not None and world.keeper.said(CloseSession)[0].ended_by == "agent-changed"
+    assert not [play for play in world.engine.asked(protocol.Play) if play.prompt == over.digest]
+    end(world)
+
+
+def test_without_an_engine_no_phone_is_called_for_nothing() -> None:
+    world = World()
+    world.engine.dead = True
+    world.switchboard.engine_died(world.now)
+    with pytest.raises(Refused, match="engine"):
+        world.features.call_monitor(PersonId("m1"), "1001", "coaching", world.now)
+    assert not world.features.room.sessions and not world.switchboard.services

@@ -278,3 +278,37 @@ def test_eight_pressed_again_and_again_keeps_the_agent_waiting_once() -> None:
     world.run(1.5)
     assert len(said(world, "K21")) == 1
     end(world)
+
+
+def test_a_code_that_is_half_pressed_when_the_keys_change_is_a_code() -> None:
+    """Five seconds after the notice its single keys end; a star of just before and a nine of just after are *9."""
+    for tenths in range(40, 62):
+        world = World()
+        answering(world)
+        world.dial("1001", line="sales")
+        world.run(1.5 + tenths / 10)
+        by_info(world, world.caller, "*9", every=0.25)
+        world.run(1.0)
+        assert world.keeper.said(NoteObjection), tenths
+        end(world)
+
+
+@pytest.mark.parametrize("hundredths", range(0, 20, 4))
+def test_nine_while_he_hears_more_is_answered_before_the_agent_comes(hundredths: int) -> None:
+    world = World()
+    answering(world)
+    world.dial("1001", line="sales")
+    world.run(0.6)
+    by_info(world, world.caller, "8", every=0.01)
+    while not said(world, "K21"):
+        world.run(0.02)
+    world.run(hundredths / 100)
+    by_info(world, world.caller, "9", every=0.02)
+    world.run(3.0)
+    (sentence,) = said(world, "K14")
+    bridged = next(c for c in world.engine.asked(protocol.Bridge) if c.on)
+    order = world.engine.commands
+    assert order.index(sentence) < order.index(bridged)
+    between = order[order.index(sentence) : order.index(bridged)]
+    assert not [c for c in between if isinstance(c, protocol.StopPlay) and c.play == sentence.play]
+    end(world)
