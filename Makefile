@@ -26,7 +26,7 @@ setup: .venv/.prompts
 # One build, optimised: the audio path is never run any other way.
 .venv/.built: .venv/.python $(RUST)
 	VIRTUAL_ENV=$(CURDIR)/.venv PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
-	  $(BIN)/maturin develop --quiet --release --locked -E softphone,demo,dev
+	  $(BIN)/maturin develop --quiet --release --locked -E softphone,demo,bench,dev
 	@touch $@
 
 .venv/.prompts: .venv/.built $(WORDS)

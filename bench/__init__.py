@@ -5,6 +5,7 @@
 - the *wall*: the same packets through a bare forwarder (`probes.py`)
 - *recorded calls*: `qm-sip serve` with `config/examples/load`, many calls held together (`recorded.py`)
 - *set-ups*: calls of no length, one after the other (`setups.py`)
+- *set-ups beside others*: the same calls through qm_sip, Asterisk 22 and sippy (`compare.py`, `rivals.py`)
 - with `--engine` the media engine alone, driven without SIP (`engine.py`)
 
 CPU is that of the program under test alone, read from /proc for its whole process tree (`processes.py`). The

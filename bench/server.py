@@ -21,6 +21,8 @@ from bench.machine import cpus, pinned
 EXAMPLE = ROOT / "config" / "examples" / "load"
 READY_WITHIN = 30.0
 STOP_WITHIN = 15.0
+DIRECT = '[default]\nkind = "unlisted"\nmedia = "direct"\n'
+"""A lines.toml that knows no line: every call is passed on, its media goes past us."""
 
 
 def command() -> list[str]:
@@ -34,7 +36,10 @@ def command() -> list[str]:
 class Server:
     """The program under test, as a context: started, ready, and in the end stopped and its files gone."""
 
-    def __init__(self, cpu: int | None = None) -> None:
+    target = "127.0.0.1:5080"
+
+    def __init__(self, lines: str | None = None, cpu: int | None = None) -> None:
+        self.lines = lines  # in the place of the example's
         self.cpu = cpu if cpu is not None else cpus().tested
 
     def __enter__(self) -> Server:
@@ -45,6 +50,8 @@ class Server:
         self.directory, keys = (Path(one.name) for one in self._temporary)
         self.config = self.directory / "config"
         shutil.copytree(EXAMPLE, self.config)
+        if self.lines is not None:
+            (self.config / "lines.toml").write_text(self.lines)
         self.storage = self.directory / "storage"
         self.environment = os.environ | {
             "QM_SIP_STORAGE_DIRECTORY": str(self.storage),
@@ -100,6 +107,13 @@ class Server:
 
     def usage(self) -> processes.Usage:
         return processes.usage(self.process.pid)
+
+    def memory(self) -> int:
+        return processes.memory(self.process.pid)
+
+    def settled(self) -> bool:
+        """What the calls left to be done is done."""
+        return self.rendered(30)
 
     def journals(self) -> int:
         """Recordings that are running or wait to be rendered: the journal goes when the final file stands."""

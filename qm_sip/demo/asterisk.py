@@ -166,6 +166,11 @@ class Asterisk:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def rx(self, command: str) -> str:
         """One command on Asterisk's console; its output without colours."""
         done = subprocess.run(

@@ -63,6 +63,15 @@ def test_set_ups_alone_need_no_media(load: LoadProgram, places: dict[str, object
     assert report["setup"]["connected"]["p99_ms"] < 1000
 
 
+def test_set_ups_can_be_held_together_without_media(load: LoadProgram, places: dict[str, object]) -> None:
+    phones, said = sip(places), []
+    options = {**places, **phones, "target": phones["agent"], "calls": 10, "rate": 50, "hold": 0.5}
+    report = load.run("setup", {**options, "together": True, "events": True}, on_event=said.append)
+    assert report["calls"]["connected"] == 10 and report["calls"]["most_at_once"] == 10
+    assert [(event["event"], event["calls"]) for event in said] == [("steady", 10), ("leaving", 10)]
+    assert report["own"]["packets_sent"] == 0
+
+
 def test_the_bare_forwarder_forwards(load: LoadProgram, places: dict[str, object]) -> None:
     for connected in (False, True):
         report = load.run("probe", {**places, "calls": 10, "seconds": 1.2, "connected": connected})

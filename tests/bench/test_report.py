@@ -17,8 +17,27 @@ def delay(p99: float) -> dict[str, float]:
     return {"count": 1000, "p50_ms": 0.1, "p99_ms": p99, "p999_ms": p99, "max_ms": p99}
 
 
+def row(name: str, per_core: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "does": f"what {name} does",
+        "version": "",
+        "cpu_ms_per_setup": 1000 / per_core,
+        "setups_per_core": per_core,
+        "carried_rate": 200.0,
+        "steps": [{"answered_p99_ms": 5.0}],
+        "memory_idle_mib": 80.0,
+        "memory_kib_per_call": 40.0,
+    }
+
+
 def figures(
-    calls_per_core: float = 400.0, lost: int = 0, p99: float = 2.0, setups: float = 150.0
+    calls_per_core: float = 400.0,
+    lost: int = 0,
+    p99: float = 2.0,
+    setups: float = 150.0,
+    direct: float = 310.0,
+    asterisk: float = 150.0,
 ) -> dict[str, Any]:
     clean = {"doubles": 0, "strangers": 0, "damaged": 0}
     probe = {
@@ -71,12 +90,20 @@ def figures(
         "pinned": {"load": 0, "tested": 1},
         "other_work": 0.0,
     }
+    compared = {
+        "common_rate": 60.0,
+        "seconds": 5.0,
+        "standing": 500,
+        "rows": [row("qm_sip, direct", direct), row("asterisk", asterisk), row("sippy", 150.0)],
+        "missing": {},
+    }
     return {
         "machine": machine,
         "main_calls": 300,
         "probes": [probe],
         "recorded": [other, run],
         "setups": setup,
+        "compared": compared,
         "seconds": 100.0,
     }
 
@@ -86,7 +113,7 @@ def met(found: dict[str, Any]) -> list[bool]:
 
 
 def test_all_targets_met() -> None:
-    assert met(figures()) == [True] * 5
+    assert met(figures()) == [True] * 8
 
 
 @pytest.mark.parametrize(
@@ -97,6 +124,8 @@ def test_all_targets_met() -> None:
         ({"lost": 1}, [2]),
         ({"p99": 3.1}, [3]),
         ({"setups": 99.0}, [4]),
+        ({"direct": 299.9, "asterisk": 140.0}, [5, 7]),
+        ({"asterisk": 160.0}, [6]),
     ],
 )
 def test_each_target_can_be_missed(change: dict[str, Any], missed: list[int]) -> None:
@@ -112,6 +141,8 @@ def test_rendering_of_a_long_call_is_what_its_minutes_cost_and_a_share_of_the_re
 
 def test_what_was_not_measured_is_not_met() -> None:
     found = figures() | {"recorded": [], "setups": None}
+    assert met(found | {"compared": found["compared"] | {"rows": []}}) == [False] * 8
+    found.pop("compared")
     assert met(found) == [False] * 5
     assert all(target.value is None for target in report.targets(found))
 
@@ -121,6 +152,12 @@ def test_the_ratio_is_taken_to_the_probe_of_as_many_calls_on_unconnected_sockets
     other = found["probes"][0]
     probes = [other | {"calls": 100, "delay": delay(1.0)}, other | {"connected_sockets": True}, other]
     assert report.delay_ratio({"calls": 300, "delay": delay(3.0)}, probes) == pytest.approx(2.0)
+
+
+def test_who_is_compared_and_what_he_does_is_said_and_who_is_missing_too() -> None:
+    compared = figures()["compared"] | {"missing": {"sippy": "it is not installed"}}
+    text = report.compared_table(compared)
+    assert "asterisk: what asterisk does" in text and "sippy is missing: it is not installed" in text
 
 
 def test_the_page_keeps_what_stands_around_the_figures() -> None:

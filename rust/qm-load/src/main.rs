@@ -50,7 +50,7 @@ struct Command {
 enum Mode {
     /// Calls with media, held for a while.
     Call(CallOptions),
-    /// Set-ups alone: no media from the phones, no hold.
+    /// Set-ups alone: no media from the phones; held only where it is asked for.
     Setup(CallOptions),
     /// Media alone, to the addresses given as JSON: [{"customer": "ip:port", "agent": "ip:port"}, ...].
     Rtp(RtpOptions),
@@ -113,9 +113,10 @@ struct CallOptions {
     /// New calls a second.
     #[arg(long, default_value_t = 20.0, value_parser = positive)]
     rate: f64,
-    /// Seconds that each call is held after it was connected end to end.
-    #[arg(long, default_value_t = 10.0, value_parser = positive)]
-    hold: f64,
+    /// Seconds that each call is held after it was connected end to end. Calls are held for 10 s, set-ups not at all,
+    /// unless given.
+    #[arg(long, value_parser = positive)]
+    hold: Option<f64>,
     /// Hold all calls together, from the moment the last is up.
     #[arg(long)]
     together: bool,
@@ -209,8 +210,8 @@ fn call(options: &CallOptions, media: bool) -> Result<(), Box<dyn Error>> {
         at_once: options.calls,
         total: options.total.unwrap_or(options.calls),
         rate: options.rate.max(0.001),
-        hold_ns: if media { nanos(options.hold) } else { 0 },
-        together: media && options.together,
+        hold_ns: nanos(options.hold.unwrap_or(if media { 10.0 } else { 0.0 })),
+        together: options.together,
         media,
         answer_after_ns: nanos(options.answer_after),
         connect_within_ns: nanos(options.connect_within),
