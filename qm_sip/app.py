@@ -29,7 +29,6 @@ import uvloop
 
 from qm_sip.announce.coverage import load_for
 from qm_sip.announce.prompts import PromptLibrary
-from qm_sip.call.arrival import peer_of
 from qm_sip.call.call import Call
 from qm_sip.call.capture import agent_of
 from qm_sip.call.states import State
@@ -38,8 +37,9 @@ from qm_sip.call.words import KeeperEvent, Word
 from qm_sip.config import Config, load
 from qm_sip.control.handlers import handlers
 from qm_sip.control.server import ControlServer
+from qm_sip.doorway import rules_of
 from qm_sip.entropy import Entropy
-from qm_sip.errors import ConfigError, QmSipError, Refused, StartError
+from qm_sip.errors import QmSipError, Refused, StartError
 from qm_sip.features import Features
 from qm_sip.media import protocol
 from qm_sip.media.client import MediaEngine
@@ -58,8 +58,9 @@ from qm_sip.recorder.keys import load_host_key
 from qm_sip.recorder.pool import RendererPool, StorageTrouble
 from qm_sip.recorder.reaper import Reaper
 from qm_sip.recorder.recovery import recover
+from qm_sip.sip.admission import Doorkeeper
 from qm_sip.sip.events import Address
-from qm_sip.sip.message import Request
+from qm_sip.sip.incidents import SecurityLog
 from qm_sip.sip.ua import Credentials, UserAgent, UserAgentSettings
 
 log = logging.getLogger("qm_sip")
@@ -162,9 +163,13 @@ class Server:
 
     def _make_switchboard(self, config: Config) -> None:
         external = config.server.sip.external_address
-        settings = UserAgentSettings(external_address=Address(external, 5060) if external else None)
+        settings = UserAgentSettings(
+            external_address=Address(external, 5060) if external else None,
+            max_legs=config.server.sip.max_legs,
+        )
         rng = Entropy()
-        self.ua = UserAgent(settings, rng, self._admit)
+        self.door = Doorkeeper(rules_of(config), rng, SecurityLog(security))
+        self.ua = UserAgent(settings, rng, self.door)
         self.engine = MediaEngine(keeps=[self.store.lock_handle])
         self.engine.on_event, self.engine.on_death = self._on_media, self._on_engine_death
         self.keeper = CatalogKeeper(self.catalog, self.finisher, self._config, self.run_id, self._on_kept)
@@ -304,7 +309,7 @@ class Server:
     async def _reload_and_log(self) -> None:
         try:
             await self.reload()
-        except ConfigError as error:
+        except QmSipError as error:
             log.error("not reloaded, the old settings stay in force: %s", error)
 
     async def stop(self) -> None:
@@ -319,15 +324,6 @@ class Server:
         self._closers.clear()
 
     # ---------------------------------------------------------------- who is told of what
-
-    def _admit(self, request: Request, source: Address) -> int | None:
-        """Only peers come in (I4); what each may is looked at when it is known what he wants. Strangers get 403; their
-        address goes to the security log alone.
-        """
-        if peer_of(self.settings.config, source) is not None:
-            return None
-        security.warning("refused %s from %s port %d: no peer", request.method, source.host, source.port)
-        return 403
 
     def _is_peer(self, host: str) -> bool:
         return self.settings.config.peer_of(host, None) is not None
@@ -486,6 +482,7 @@ class Server:
             "sip_legs": self.switchboard.legs_shown,
             "sip_garbage": self.ua.counts["garbage"],
             "sip_connections_refused": self.endpoint.tcp.refused,
+            **{f"door_{kind.replace('-', '_')}": n for kind, n in sorted(self.door.counts.items())},
             "rtp_strangers": self._strangers,
             "engine_deaths": self._engine_deaths,
         }
@@ -496,13 +493,17 @@ class Server:
         config = load(self.directory)
         if config.server.unsafe.load_test:
             config = config.with_recipients({n: k.recipients for n, k in self.config.server.keys.items()})
-        fixed = {"sip", "media", "storage", "control"}
-        kept = {name: getattr(self.config.server, name) for name in fixed}
-        if any(getattr(config.server, name) != kept[name] for name in fixed):
-            log.warning("reload: changes of [sip], [media], [storage] or [control] need a restart")
-        self.settings = Settings(config, load_for(config))
+        if _fixed(config) != _fixed(self.config):
+            log.warning(
+                "reload: changes of sip.listen, external_address or max_legs, of [media], [storage] or [control] need a"
+                " restart"
+            )
+        settings = Settings(config, load_for(config))
+        rules, credentials = rules_of(config), _credentials(config)
+        self.settings = settings
+        self.door.use(rules)
         self.switchboard.settings = self.settings
-        self.switchboard.set_credentials(_credentials(config))
+        self.switchboard.set_credentials(credentials)
         self._load_prompts(self.settings.library, config)
         self.features.room.reloaded(time.monotonic())
         self._after()
@@ -510,6 +511,12 @@ class Server:
 
 
 # --------------------------------------------------------------------------- small things
+
+
+def _fixed(config: Config) -> tuple[object, ...]:
+    """What a reload does not change."""
+    server, sip = config.server, config.server.sip
+    return sip.listen, sip.external_address, sip.max_legs, server.media, server.storage, server.control
 
 
 def _credentials(config: Config) -> dict[str, Credentials]:

@@ -81,6 +81,15 @@ def only_trusted_peers_dial_codes(config: Config, complain: Complain) -> None:
             complain(SERVER, problem, ("peers", name, "may"))
 
 
+def passwords_are_asked_for(config: Config, complain: Complain) -> None:
+    for name, peer in config.server.peers.items():
+        if peer.auth == "digest" and not peer.users:
+            complain(SERVER, "asks for a password, and has no users", ("peers", name, "auth"), "add users")
+        if peer.auth != "digest" and (peer.users or peer.auth_in_dialog):
+            key = "users" if peer.users else "auth_in_dialog"
+            complain(SERVER, "means nothing without auth", ("peers", name, key), 'set auth = "digest"')
+
+
 def transports_are_listened_on(config: Config, complain: Complain) -> None:
     """A peer over TCP needs a TCP socket of ours; and over TCP a port does not tell two peers apart."""
     listen = config.server.sip.listen
@@ -447,6 +456,7 @@ CHECKS: tuple[Callable[[Config, Complain], None], ...] = (
     routes_do_not_clash,
     peers_are_distinct,
     only_trusted_peers_dial_codes,
+    passwords_are_asked_for,
     transports_are_listened_on,
     load_test_stays_on_loopback,
     keys_are_keys,

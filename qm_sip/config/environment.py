@@ -70,15 +70,10 @@ def _value(path: tuple[str, ...], value: str) -> object:
         return [int(part) if part.strip().isdigit() else part for part in parts]
     if path in _LISTS:
         return _parts(value)
-    if value and _is_path(*path):
+    default = getattr(Server.model_fields[path[0]].default, path[1])
+    if value and isinstance(default, Path):  # settings whose default is a path are paths; numbers, numbers
         return str(Path(value).absolute())
-    return value
-
-
-def _is_path(table: str, key: str) -> bool:
-    """Settings whose default is a path are paths."""
-    default = Server.model_fields[table].default
-    return isinstance(getattr(default, key), Path)
+    return int(value) if isinstance(default, int) and value.isascii() and value.isdigit() else value
 
 
 def _set(merged: Raw, path: tuple[str, ...], value: object) -> None:

@@ -6,7 +6,8 @@ Only addresses, no host names: a name would make the start, and who may send cal
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
 
@@ -50,13 +51,18 @@ class PeerAddress:
 
     def holds(self, host: str, port: int | None) -> bool:
         """Say whether packets from host:port come from here; without a port, whether connections from host do."""
-        address = ip_address(host)
+        address = _read(host)
         fits = port is None or self.port in (None, port)
         return fits and address.version == self.network.version and address in self.network
 
     def __str__(self) -> str:
         host = str(self.network.network_address) if self.network.num_addresses == 1 else str(self.network)
         return f"{host}:{self.port}" if self.port is not None else host
+
+
+@lru_cache(maxsize=1024)  # asked of every packet, for every peer
+def _read(host: str) -> IPv4Address | IPv6Address:
+    return ip_address(host)
 
 
 def parse_host(text: str) -> str:

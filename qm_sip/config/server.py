@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from qm_sip.config.base import (
+    DurationSetting,
+    Filled,
     HostSetting,
     ListenSetting,
     Model,
@@ -18,12 +20,16 @@ from qm_sip.config.base import (
     PathSetting,
     PeerAddressSetting,
     Table,
+    unique,
 )
+from qm_sip.config.duration import Duration
 from qm_sip.config.network import Listen
 from qm_sip.policy.facts import Direction
 
 Transport = Literal["udp", "tcp"]
 Right = Literal["carry", "toggle", "listen"]
+Algorithm = Literal["SHA-512-256", "SHA-256", "MD5"]
+Limit = Annotated[int, Field(ge=0)]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 
 
@@ -58,6 +64,32 @@ class Sip(Model):
         "X-QM-Parent",
     )
     """X- headers of a trusted peer that are read and carried to the other leg. Unit: header names."""
+    strangers: Literal["403", "silence"] = "403"
+    """What whoever is no peer is answered, whatever he asks: 403 without a word more, or nothing."""
+    stranger_rate: Limit = 5
+    """Messages that are read of one stranger; of all together twenty times as many. The rest is not looked at.
+    Unit: per second, 0 is no limit.
+    """
+    ban_after: Limit = 5
+    """Wrong passwords from one source (an address, of IPv6 a /64), after which it is not answered any more for a while.
+    Unit: wrong passwords, 0 is never.
+    """
+    ban_for: DurationSetting = Duration.parse("10m")
+    """Within what time those must come, and for how long that is. Calls that run go on. Unit: time."""
+    nonce_age: DurationSetting = Duration.parse("5m")
+    """How long a peer may use a nonce of ours, before it is asked anew (stale). Unit: time."""
+    max_calls: Limit = 2000
+    """More calls than this at once: a new one gets 503 with Retry-After. Unit: calls, 0 is no limit."""
+    max_setups: Limit = 0
+    """More new calls than this: the same. Unit: per second, 0 is no limit."""
+    max_lag: DurationSetting = Duration.parse("500ms")
+    """When our own timers ring later than this, new calls are refused in the same way until they have been punctual
+    for a second. Calls to emergency numbers are taken even so. Unit: time, 0s is no limit.
+    """
+    max_legs: Annotated[int, Field(ge=2)] = 10_000
+    """More legs than this, with those that only wait for copies of old messages: the same, for every call.
+    Unit: legs.
+    """
 
 
 class Media(Model):
@@ -97,7 +129,7 @@ class Prompts(Model):
 
 
 class Peer(Model):
-    """One neighbour that may send us requests. Whoever is in no peer gets 403."""
+    """One neighbour that may send us requests. Whoever is in no peer is a stranger (`sip.strangers`)."""
 
     addresses: Annotated[tuple[PeerAddressSetting, ...], Field(min_length=1)]
     """Where its packets come from; the most specific peer wins. A port counts for UDP only: a TCP connection comes
@@ -123,6 +155,25 @@ class Peer(Model):
     """File that holds the digest password, alone on its first line. Unit: path, from this file's
     directory.
     """
+    auth: Literal["none", "digest"] = "none"
+    """What it must show beside its address: none, or a password (digest), on every new request."""
+    auth_in_dialog: bool = False
+    """Whether it must show it on requests in a call too."""
+    realm: Filled = "sip"
+    """What it is told to have a password for; part of the digest."""
+    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1), AfterValidator(unique)] = (
+        "SHA-256",
+        "MD5",
+    )
+    """What it may answer with, the best first (RFC 8760); also SHA-512-256."""
+    users: Table[PathSetting] = Field(default_factory=dict)
+    """Who it may be: `name = "file"`. A file holds the password alone on its first line, or for each algorithm
+    a line `SHA-256 <H(name:realm:password)>`. Unit: paths, from this file's directory.
+    """
+    max_calls: Limit = 0
+    """More calls at once that it has brought: 503 with Retry-After. Unit: calls, 0 is no limit."""
+    max_setups: Limit = 0
+    """More new calls of it than this: the same. Unit: per second, 0 is no limit."""
 
 
 class Route(Model):

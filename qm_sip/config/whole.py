@@ -206,12 +206,7 @@ def _located(server: Server, directory: Path) -> Server:
             "host_key": home / server.storage.host_key,
         }
     )
-    peers = {
-        name: peer.model_copy(update={"password_file": home / peer.password_file})
-        if peer.password_file
-        else peer
-        for name, peer in server.peers.items()
-    }
+    peers = {name: _peer_at(home, peer) for name, peer in server.peers.items()}
     return server.model_copy(
         update={
             "storage": storage,
@@ -220,3 +215,9 @@ def _located(server: Server, directory: Path) -> Server:
             "peers": MappingProxyType(peers),
         }
     )
+
+
+def _peer_at(home: Path, peer: Peer) -> Peer:
+    users = MappingProxyType({user: home / path for user, path in peer.users.items()})
+    own = {"password_file": home / peer.password_file} if peer.password_file else {}
+    return peer.model_copy(update={**own, "users": users})

@@ -15,6 +15,9 @@ Each line stands on those above it and imports nothing from below.
 * `settings`, `core`, `sent`     what all legs share; what a leg remembers of a request
 * `asking`, `leg`                one INVITE usage: its client half, its server half
 * `incoming`, `outgoing`         how a leg comes about: called, or calling
+* `limits`, `overload`           token buckets, bans; when there is no room for one call more
+* `nonces`, `digest_server`      challenges that need no memory, and what an answer to one is worth
+* `incidents`, `admission`       the security log; who comes in, before anything is done for him
 * `door`, `ua`                   what is refused before anybody is bothered; the one face of all this
 
 `qm_sip.net.endpoint` puts it on sockets.

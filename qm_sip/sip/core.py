@@ -47,6 +47,8 @@ class Core:
         self.events: list[UaEvent] = []
         self.datagrams: list[Datagram] = []
         self.counts: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        """Calls that each peer has brought and that still run."""
         self.sockets: tuple[Address, ...] = ()
         self._deaf: dict[
             Address, float
@@ -138,11 +140,21 @@ class Core:
         text = f"{self.instance} {request.get('call-id')} {request.via} {request.get('cseq')}"
         return hashlib.blake2s(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
-    def refuse(self, request: Request, status: int, local: Address, headers: Iterable[Header] = ()) -> None:
-        """Answer without a transaction. Copies of the request are answered anew, an ACK is ignored."""
+    def refuse(
+        self,
+        request: Request,
+        status: int,
+        local: Address,
+        headers: Iterable[Header] = (),
+        *,
+        bare: bool = False,
+    ) -> None:
+        """Answer without a transaction. Copies of the request are answered anew, an ACK is ignored. `bare`: without
+        our name, for those who need not know it.
+        """
         self.counts[f"refused-{status}"] += 1
         tag = self.stateless_tag(request)
-        response = reply(request, status, tag=tag, headers=[*headers, self._server])
+        response = reply(request, status, tag=tag, headers=[*headers] if bare else [*headers, self._server])
         self.send(response.to_bytes(), reply_address(request, local), local)
 
     def allow(self) -> Header:

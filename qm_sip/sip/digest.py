@@ -60,7 +60,7 @@ class Challenge:
     @property
     def supported(self) -> bool:
         """Whether we can answer it: a known algorithm, and qop auth or none."""
-        return self.algorithm.upper() in _HASHES and (not self.qop or "auth" in self.qop)
+        return self.algorithm.upper() in HASHES and (not self.qop or "auth" in self.qop)
 
 
 _Hash = Callable[[str], str]
@@ -78,7 +78,7 @@ def _sha512_256(text: str) -> str:
     return hashlib.new("sha512_256", text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-_HASHES: Final[dict[str, _Hash]] = {
+HASHES: Final[dict[str, _Hash]] = {
     "": _md5,
     "MD5": _md5,
     "MD5-SESS": _md5,
@@ -86,7 +86,7 @@ _HASHES: Final[dict[str, _Hash]] = {
     "SHA-256-SESS": _sha256,
 }
 if "sha512_256" in hashlib.algorithms_available:
-    _HASHES.update({"SHA-512-256": _sha512_256, "SHA-512-256-SESS": _sha512_256})
+    HASHES.update({"SHA-512-256": _sha512_256, "SHA-512-256-SESS": _sha512_256})
 
 
 def challenges(response: Response) -> list[Challenge]:
@@ -105,7 +105,7 @@ def digest_response(
     challenge: Challenge, credentials: Credentials, *, method: str, uri: str, cnonce: str, nc: int
 ) -> str:
     """The `response` value (RFC 7616 3.4.1)."""
-    hashed = _HASHES[challenge.algorithm.upper()]
+    hashed = HASHES[challenge.algorithm.upper()]
     a1 = hashed(f"{credentials.username}:{challenge.realm}:{credentials.password.reveal()}")
     if challenge.algorithm.upper().endswith("-SESS"):
         a1 = hashed(f"{a1}:{challenge.nonce}:{cnonce}")

@@ -17,15 +17,25 @@ class IncomingLeg(Leg):
     """Rings until our user answers, rejects, or the caller gives up."""
 
     def __init__(
-        self, name: LegId, core: Core, request: Request, source: Address, local: Address, now: float
+        self,
+        name: LegId,
+        core: Core,
+        request: Request,
+        source: Address,
+        local: Address,
+        now: float,
+        *,
+        account: str = "",
     ) -> None:
         super().__init__(name, core, local, None)
+        self.origin, self._account = source, account
         self._tag = core.token()
         self.dialog = Dialog.of_server(request, self._tag, source, local)
         self.invite: Transaction = self.accept(request, local, now)
         self._refresh: Timer | None = None
         self._expiry: Timer | None = None
         core.legs[name] = self
+        core.calls[account] += 1
         core.dialogs[self.dialog.id] = self
         self.respond_to(self.invite, 100, (), None, now)
         self._start_expiry(request, now)
@@ -97,6 +107,8 @@ class IncomingLeg(Leg):
 
     def end(self, now: float) -> None:
         self._stop_timers()
+        if self.phase is not Phase.OVER:
+            self.core.calls[self._account] -= 1
         super().end(now)
 
     def _stop_timers(self) -> None:

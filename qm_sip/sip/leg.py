@@ -8,7 +8,7 @@ from qm_sip.sip.asking import Asking, Phase, has_sdp
 from qm_sip.sip.core import HeaderList
 from qm_sip.sip.dialog import Dialog
 from qm_sip.sip.events import Address
-from qm_sip.sip.message import Header, Request
+from qm_sip.sip.message import Header, Request, header
 from qm_sip.sip.reply import reply, reply_address
 from qm_sip.sip.sent import Unacknowledged
 from qm_sip.sip.transaction import Kind, Transaction
@@ -16,6 +16,9 @@ from qm_sip.sip.transaction import Kind, Transaction
 
 class Leg(Asking):
     """The server half. `IncomingLeg` and `OutgoingLeg` add how a leg comes about."""
+
+    origin: Address
+    """Where its INVITE came from, or went to."""
 
     def answer_offer(self, body: bytes | None, headers: HeaderList, now: float) -> None:
         """200 to the peer's re-INVITE or UPDATE."""
@@ -135,6 +138,9 @@ class Leg(Asking):
         """
         if not dialog.counters.accepts(request.cseq.number):
             self.core.refuse(request, 500, local)
+            return
+        if len(self.live) >= self.core.settings.max_transactions and request.method != "BYE":
+            self.core.refuse(request, 503, local, [header("Retry-After", "10")])
             return
         transaction = self.accept(request, local, now)
         if request.method == "BYE":

@@ -45,6 +45,7 @@ class OutgoingLeg(Leg):
         destination, local = core.way(calling.destination, local)
         super().__init__(name, core, local, credentials)
         self.calling = replace(calling, destination=destination)
+        self.origin = destination
         self._tag = core.token()
         self._call_id = f"{core.token()}{core.token()}"
         self._number = core.rng.randint(1, 9_999)

@@ -47,6 +47,8 @@ class UserAgentSettings:
     """Option tags that a peer may require of us. Anything else in Require gets 420."""
     max_legs: int = 10_000
     """More legs than this at once: new INVITEs get 503."""
+    max_transactions: int = 500
+    """More requests than this at once in one leg: all but a BYE get 503."""
     max_forks: int = 16
     """More answering ends of one INVITE than this are not looked at."""
     max_offer_retries: int = 5

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from qm_sip.errors import BrokenInvariant
 from qm_sip.sip import door, events
 from qm_sip.sip.address import Uri
+from qm_sip.sip.admission import OpenDoor, Porter, Refused
 from qm_sip.sip.core import Core, HeaderList
 from qm_sip.sip.dialog import DialogId
 from qm_sip.sip.digest import Credentials
@@ -41,9 +42,9 @@ Admit = Callable[[Request, Address], int | None]
 class UserAgent:
     """See the module's docstring. Every command takes `now` last."""
 
-    def __init__(self, settings: UserAgentSettings, rng: random.Random, admit: Admit) -> None:
+    def __init__(self, settings: UserAgentSettings, rng: random.Random, admit: Admit | Porter) -> None:
         self._core = Core(settings, rng)
-        self._admit = admit
+        self._porter: Porter = OpenDoor(admit) if callable(admit) else admit
         self._closed: int | None = None
 
     # ------------------------------------------------------------------ the world
@@ -54,22 +55,28 @@ class UserAgent:
         """
         counts = self._core.counts
         counts["received"] += 1
+        if not self._porter.hears(source, now):
+            counts["unheard"] += 1
+            return
         if not data.strip(b"\r\n\0"):
             counts["keep-alive"] += 1  # RFC 5626 4.4.1; over UDP nothing is owed
             return
         try:
             message = parse(data)
             if isinstance(message, Response):
-                self._response(message, now)
+                self._response(message, source, now)
             else:
                 self._request(message, source, local, now)
         except MalformedMessage as error:
-            self._malformed(error.partial, error.status, source, local)
+            self._malformed(error.partial, error.status, source, local, now)
         except SipParseError:
             counts["garbage"] += 1
 
     def advance(self, now: float) -> None:
         """Let everything happen that is due."""
+        due = self._core.timers.next()
+        if due is not None and due < now:
+            self._porter.late(now - due, now)
         self._core.timers.advance(now)
 
     def next_timer(self) -> float | None:
@@ -229,9 +236,11 @@ class UserAgent:
 
     # ------------------------------------------------------------------ messages
 
-    def _response(self, response: Response, now: float) -> None:
+    def _response(self, response: Response, source: Address, now: float) -> None:
         check_response(response)
-        if not self._core.layer.response(response, now):
+        if self._core.layer.response(response, now):
+            self._porter.met(source, now)
+        else:
             self._core.counts["stray-response"] += 1
 
     def _request(self, request: Request, source: Address, local: Address, now: float) -> None:
@@ -241,45 +250,61 @@ class UserAgent:
             raise MalformedMessage(error.problem, error.status, request) from None
         request = mark_arrival(request, source)
         if request.method == "ACK":
-            self._ack(request, now)
+            self._ack(request, source, now)
             return
         transaction = self._core.layer.find_server(request)
         if transaction is not None:
             transaction.fire(Event.GOT_REQUEST, now)
         elif request.method == "CANCEL":
-            self._cancel(request, local, now)
+            self._cancel(request, source, local, now)
         elif request.to.tag is not None:
-            self._in_dialog(request, local, now)
+            self._in_dialog(request, source, local, now)
         else:
             self._outside_dialog(request, source, local, now)
 
-    def _malformed(self, request: object, status: int, source: Address, local: Address) -> None:
+    def _malformed(self, request: object, status: int, source: Address, local: Address, now: float) -> None:
         """At most an answer: if enough can be read to send one, and never to an ACK (17) or a response."""
         self._core.counts["garbage"] += 1
         if not isinstance(request, Request) or request.method == "ACK":
             return
         try:
             marked = mark_arrival(request, source)
+            if (refused := self._porter.unknown(request.method, source, now)) is not None:
+                self._turn_away(marked, refused, local)
+                return
             tag = self._core.stateless_tag(marked)
             response = reply(marked, status, tag=tag, headers=self._core.plain_headers(()))
             self._core.send(response.to_bytes(), reply_address(marked, local), local)
         except SipParseError:
             self._core.counts["unanswerable"] += 1
 
-    def _ack(self, request: Request, now: float) -> None:
+    def _turn_away(self, request: Request, refused: Refused, local: Address) -> None:
+        """Without a transaction; perhaps without a word."""
+        if refused.status:
+            self._core.refuse(request, refused.status, local, refused.headers, bare=refused.bare)
+        else:
+            self._core.counts["unanswered"] += 1
+
+    def _no_such_call(self, request: Request, source: Address, local: Address, now: float) -> None:
+        """481; a stranger is not told even that."""
+        refused = self._porter.unknown(request.method, source, now)
+        self._turn_away(request, refused or Refused(481), local)
+
+    def _ack(self, request: Request, source: Address, now: float) -> None:
         transaction = self._core.layer.find_server(request)
         if transaction is not None:
             transaction.fire(Event.GOT_ACK, now, request)
         elif (found := self._leg_of(request)) is not None:
+            self._porter.met(source, now)
             found.ack_received(request, now)
         else:
             self._core.counts["stray-ack"] += 1
 
-    def _cancel(self, request: Request, local: Address, now: float) -> None:
+    def _cancel(self, request: Request, source: Address, local: Address, now: float) -> None:
         """9.2: 200 if there is such an INVITE, whether or not it is too late for it; else 481."""
         invite = self._core.layer.find_invite(request)
         if invite is None:
-            self._core.refuse(request, 481, local)
+            self._no_such_call(request, source, local, now)
             return
         leg = invite.user
         assert isinstance(leg, Leg)
@@ -292,26 +317,30 @@ class UserAgent:
         tag = request.to.tag or ""
         return self._core.dialogs.get(DialogId(request.call_id, tag, request.from_.tag or ""))
 
-    def _in_dialog(self, request: Request, local: Address, now: float) -> None:
+    def _in_dialog(self, request: Request, source: Address, local: Address, now: float) -> None:
         leg = self._leg_of(request)
         dialog = leg.find(request.from_.tag or "") if leg is not None else None
         if leg is None or dialog is None:
-            self._core.refuse(request, 481, local)
+            self._no_such_call(request, source, local, now)
+            return
+        self._porter.met(source, now)
+        if (refused := self._porter.admits_again(request, source, leg.origin, now)) is not None:
+            self._turn_away(request, refused, local)
         elif (refusal := door.dialog_request(self._core, request)) is not None:
             self._core.refuse(request, refusal[0], local, refusal[1])
         else:
             leg.received(request, dialog, local, now)
 
     def _outside_dialog(self, request: Request, source: Address, local: Address, now: float) -> None:
-        status = self._admit(request, source)
-        if status is not None:
-            self._core.refuse(request, status, local)
+        verdict = self._porter.admits(request, source, self._core.calls, now)
+        if isinstance(verdict, Refused):
+            self._turn_away(request, verdict, local)
         elif (refusal := door.new_request(self._core, request)) is not None:
             self._core.refuse(request, refusal[0], local, refusal[1])
         elif request.method == "OPTIONS":
             self._options(request, local)
         elif request.method == "INVITE":
-            self._offer(request, source, local, now)
+            self._offer(request, source, local, verdict.account, now)
         else:
             self._core.refuse(request, 405, local, [self._core.allow()])
 
@@ -323,7 +352,7 @@ class UserAgent:
         response = reply(request, status, tag=core.stateless_tag(request), headers=headers)
         core.send(response.to_bytes(), reply_address(request, local), local)
 
-    def _offer(self, request: Request, source: Address, local: Address, now: float) -> None:
+    def _offer(self, request: Request, source: Address, local: Address, account: str, now: float) -> None:
         core = self._core
         status = self._closed or (503 if len(core.legs) >= core.settings.max_legs else None)
         if status is not None:
@@ -331,5 +360,5 @@ class UserAgent:
             core.refuse(request, status, local, wait)
             return
         name = f"in-{core.token()}"
-        IncomingLeg(name, core, request, source, local, now)
+        IncomingLeg(name, core, request, source, local, now, account=account)
         core.emit(events.CallOffered(name, request, source, local))

@@ -71,6 +71,7 @@ balancing = "a test"
 
 SERVER = """
 [sip]
+max_lag = "10s"
 listen = ["udp:{server}:5080"]
 
 [media]

@@ -153,6 +153,7 @@ def _settings(site: Site) -> str:
     at = site.at
     text = f"""
 [sip]
+max_lag = "10s"
 listen = ["udp:{at(1)}:5080", "tcp:{at(1)}:5080"]
 carry_headers = ["X-QM-Line", "X-Colour"]
 [media]

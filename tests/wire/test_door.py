@@ -187,5 +187,5 @@ def test_nothing_comes_to_the_log_that_names_anybody(scene: Scene, stranger: Par
     scene.end(caller, callee)
     time.sleep(0.1)
     log = scene.site.log()
-    assert "refused INVITE" in log
+    assert "refused: kind=stranger method=INVITE" in log
     assert not [number for number in ("0687654321", "0612345678", "2100") if number in log]
