@@ -224,7 +224,7 @@ def faults(town: Restless) -> Iterator[str]:
         town.orphans and not town.restarted and town.weather.loss < 0.4
     ):  # else all eleven copies of a BYE can be lost
         yield f"nobody told {town.orphans} that the other had gone"
-    if town.unanswered:
+    if town.unanswered and not town.restarted:
         yield f"offers got no answer at all: {town.unanswered}"
 
 
