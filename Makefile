@@ -1,16 +1,17 @@
 # setup  install everything this checkout needs; the command is then .venv/bin/qm-sip
 # demo   the main job, beside a real Asterisk, as it happens
 # test   every test; lint   every rule; bench   the figures of docs/performance.md
+# interop   every peer in every scenario (`test` plays a few of them), and docs/interop.md from it
 SHELL := /bin/bash
 BIN   := .venv/bin
 RUST  := $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null | grep -v /target/) Cargo.toml Cargo.lock
 WORDS := $(shell find config -path '*prompts*' -name '*.toml' 2>/dev/null)
 
 # Tests of plain objects share the cores; those with real processes and real time have them to themselves.
-REAL  := tests/media tests/bench tests/cli tests/wire tests/faults tests/demo tests/asterisk
+REAL  := tests/media tests/bench tests/cli tests/wire tests/faults tests/demo tests/asterisk tests/interop
 PURE  := $(filter-out $(REAL) tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/ tests/test_*.py)))
 
-.PHONY: setup demo test test-deep lint bench format asterisk clean
+.PHONY: setup demo test test-deep interop lint bench format asterisk clean
 
 setup: .venv/.prompts
 
@@ -49,6 +50,11 @@ test: setup
 # More of the same: longer random histories, more kills.
 test-deep: setup
 	QM_SIP_TEST_DEPTH=deep $(BIN)/python -m pytest tests --timeout 1800
+
+interop: setup
+	QM_SIP_INTEROP=whole QM_SIP_INTEROP_RESULTS=.venv/interop.json \
+	  $(BIN)/python -m pytest -n 2 --dist loadgroup tests/interop/test_matrix.py; failed=$$?; \
+	  $(BIN)/python -m tests.interop.page .venv/interop.json && exit $$failed
 
 lint: .venv/.built
 	$(BIN)/ruff format --check qm_sip tests bench

@@ -109,7 +109,9 @@ class Asterisk:
         self._remove_dead_runs()
         for name in SHIPPED:
             shutil.copy(self.root / "etc/asterisk" / f"{name}.conf", self.run_directory / "etc")
-        modules = next(self.root.glob("usr/lib/*/asterisk/modules"))
+        modules = next(
+            self.root.glob("usr/lib/**/asterisk/modules")
+        )  # with or without the machine in the path
         for source in [*SNIPPETS.glob("*.conf"), *self.site.glob("*.conf")]:
             text = source.read_text().replace("@RUN@", str(self._inside))
             text = text.replace("@MODULES@", "/" + str(modules.relative_to(self.root)))

@@ -1,10 +1,12 @@
-"""Build, once, the Debian `sid` tree that holds the Asterisk 22 of the demo and of the tests.
+"""Build, once, a Debian tree that holds an Asterisk for the demo and the tests.
 
     python3 -m qm_sip.demo.chroot            # prints the tree's path, builds it first if need be
+    python3 -m qm_sip.demo.chroot 16         # the same for Asterisk 16, which only the interop tests want
 
-Debian stable has no Asterisk package; unstable has Asterisk 22. The tree lies outside the checkout, in
-`~/.cache/qm_sip/asterisk-22` or where `QM_SIP_TESTBED` points, about 400 MB. The mirror is the one that apt
-on this machine already uses (`QM_SIP_DEBIAN_MIRROR` names another). Only the standard library is used here,
+Debian stable has no Asterisk package; unstable has Asterisk 22, and `bullseye` still has 16. A tree lies outside
+the checkout, in `~/.cache/qm_sip/asterisk-22` (`QM_SIP_TESTBED` names another place, `QM_SIP_TESTBED_16` one for
+16), about 400 MB. The mirror is the one that apt on this machine already uses (`QM_SIP_DEBIAN_MIRROR` names
+another). Only the standard library is used here,
 so that this runs before anything else is installed. Two builders at once: the second waits for the first
 and uses its tree.
 """
@@ -23,8 +25,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-SUITE = "sid"
-SERIES = "22"
+SERIES = "22"  # the demo's, and of every test that does not ask for another
+SUITES = {"22": "sid", "16": "bullseye"}  # where Debian keeps each series
 FORMAT = "1"  # raise it when a tree built by an older version of this file must not be used again
 MARKER = "etc/qm_sip-testbed"
 TRIES = 4
@@ -36,10 +38,10 @@ class ChrootError(Exception):
     """The tree cannot be built here; the text says why and what to do."""
 
 
-def home() -> Path:
+def home(series: str = SERIES) -> Path:
     """Where the tree is, or will be."""
-    named = os.environ.get("QM_SIP_TESTBED")
-    return Path(named) if named else Path.home() / ".cache" / "qm_sip" / f"asterisk-{SERIES}"
+    named = os.environ.get("QM_SIP_TESTBED" if series == SERIES else f"QM_SIP_TESTBED_{series}")
+    return Path(named) if named else Path.home() / ".cache" / "qm_sip" / f"asterisk-{series}"
 
 
 def is_built(root: Path) -> bool:
@@ -49,16 +51,18 @@ def is_built(root: Path) -> bool:
         return False
 
 
-def ensure(root: Path | None = None) -> Path:
+def ensure(root: Path | None = None, *, series: str = SERIES) -> Path:
     """Return the tree, built if it was not there. Raises ChrootError with a text for people."""
-    root = root or home()
+    if series not in SUITES:
+        raise ChrootError(f"no Debian suite is known for Asterisk {series}: there are {', '.join(SUITES)}")
+    root = root or home(series)
     if is_built(root):
         return root
     if os.geteuid() != 0:
         raise ChrootError("building the Asterisk tree needs root: run it once with sudo, then go on")
     with _locked(root.with_name(root.name + ".lock")):
         if not is_built(root):
-            _build(root)
+            _build(root, series)
     return root
 
 
@@ -70,16 +74,17 @@ def version(root: Path) -> str:
 # --------------------------------------------------------------------------- building
 
 
-def _build(root: Path) -> None:
+def _build(root: Path, series: str) -> None:
+    suite = SUITES[series]
     root.parent.mkdir(parents=True, exist_ok=True)
     partial = root.with_name(root.name + ".partial")
     _install_debootstrap()
     mirror = find_mirror()
     _say(f"building {root} from {mirror} (once, one to three minutes)")
-    _retry(lambda: _debootstrap(partial, mirror))
-    _prepare(partial, mirror)
+    _retry(lambda: _debootstrap(partial, mirror, suite))
+    _prepare(partial, mirror, suite)
     _retry(lambda: _install_asterisk(partial))
-    found = _installed_version(partial)
+    found = _installed_version(partial, series)
     (partial / MARKER).write_text(f"{FORMAT} {found}\n")
     _remove_tree(root)
     partial.rename(root)
@@ -87,7 +92,7 @@ def _build(root: Path) -> None:
 
 
 def find_mirror() -> str:
-    """The Debian mirror of this machine's own apt configuration, which also holds `sid`."""
+    """The Debian mirror of this machine's own apt configuration, which also holds the other suites."""
     named = os.environ.get("QM_SIP_DEBIAN_MIRROR")
     if named:
         return named
@@ -126,18 +131,18 @@ def _install_debootstrap() -> None:
     )
 
 
-def _debootstrap(partial: Path, mirror: str) -> None:
+def _debootstrap(partial: Path, mirror: str, suite: str) -> None:
     _remove_tree(partial)
     include = ["--include=ca-certificates"] if mirror.startswith("https:") else []
     try:
-        _run(["debootstrap", "--variant=minbase", *include, SUITE, str(partial), mirror], timeout=600)
+        _run(["debootstrap", "--variant=minbase", *include, suite, str(partial), mirror], timeout=600)
     finally:
         _unmount_below(partial)
 
 
-def _prepare(partial: Path, mirror: str) -> None:
+def _prepare(partial: Path, mirror: str, suite: str) -> None:
     """What a chroot needs from its host: names, apt's proxy, and the rule that no package starts services."""
-    (partial / "etc/apt/sources.list").write_text(f"deb {mirror} {SUITE} main\n")
+    (partial / "etc/apt/sources.list").write_text(f"deb {mirror} {suite} main\n")
     (partial / "etc/apt/apt.conf.d/90qm_sip").write_text(apt_settings(_apt_configuration()))
     shutil.copyfile("/etc/resolv.conf", partial / "etc/resolv.conf")
     # Without the host's own name in /etc/hosts Asterisk asks the DNS in every call: nine seconds, not 5 ms.
@@ -150,7 +155,7 @@ def _prepare(partial: Path, mirror: str) -> None:
 def apt_settings(host: str) -> str:
     """Retries, no languages, and the proxy that the host's apt uses (a chroot does not see its files).
 
-    A frozen or slow mirror's `sid` is often older than its week of validity; its signature is checked all the
+    A frozen or slow mirror's list is often older than its week of validity; its signature is checked all the
     same.
     """
     proxies = [line for line in host.splitlines() if re.match(r"Acquire::https?::Proxy\b", line)]
@@ -177,14 +182,14 @@ def _install_asterisk(partial: Path) -> None:
     _run([*inside, "clean"], env=environment)
 
 
-def _installed_version(partial: Path) -> str:
+def _installed_version(partial: Path, series: str) -> str:
     printed = subprocess.run(
         ["chroot", str(partial), "asterisk", "-V"], check=True, capture_output=True, text=True, timeout=60
     ).stdout
     match = re.match(r"Asterisk ([0-9.]+)", printed)
-    if not match or match[1].split(".")[0] != SERIES:
+    if not match or match[1].split(".")[0] != series:
         raise ChrootError(
-            f"Debian {SUITE} now has {printed.strip()!r}; this testbed is written for Asterisk {SERIES}"
+            f"Debian {SUITES[series]} now has {printed.strip()!r}; this testbed is written for Asterisk {series}"
         )
     return match[1]
 
@@ -250,7 +255,7 @@ def _say(text: str) -> None:
 
 def main() -> int:
     try:
-        print(ensure())  # noqa: T201 - the path is this command's answer
+        print(ensure(series=sys.argv[1] if sys.argv[1:] else SERIES))  # noqa: T201 - the path is this command's answer
     except ChrootError as error:
         _say(str(error))
         return 1

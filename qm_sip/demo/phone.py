@@ -114,18 +114,30 @@ class Phone:
         """Press keys (RFC 4733)."""
         self._command("dtmf", digits=digits, call=call)
 
+    def info(self, digits: str, *, call: int | None = None) -> None:
+        """Press keys by INFO instead (RFC 6086's legacy use, `application/dtmf-relay`)."""
+        self._command("info", digits=digits, call=call)
+
     def hold(self, *, call: int | None = None) -> None:
         self._command("hold", call=call)
 
     def unhold(self, *, call: int | None = None) -> None:
         self._command("unhold", call=call)
 
+    def reoffer(self, codec: str, *, call: int | None = None) -> None:
+        """Offer anew in a call that is up, with another codec alone."""
+        self._command("reoffer", codec=codec, call=call)
+
     def transfer(self, uri: str, *, call: int | None = None) -> None:
         """Blind transfer (RFC 3515 REFER)."""
         self._command("transfer", uri=uri, call=call)
 
+    def transfer_to(self, other: int, *, call: int | None = None) -> None:
+        """Attended transfer: whoever is in `call` and whoever is in `other` (RFC 3515 REFER, RFC 3891 Replaces)."""
+        self._command("transfer_to", other=other, call=call)
+
     def report(self, *, call: int | None = None) -> Happening:
-        """RTP of a running call as this phone sees it: received, lost, sent, source, local."""
+        """RTP of a running call as this phone sees it: received, lost, sent, source, local, codec."""
         return self._command("report", call=call)
 
     # ---- what happened

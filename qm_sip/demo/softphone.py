@@ -51,7 +51,7 @@ class Settings:
     port: int
     output: str  # directory of the recordings
     name: str = ""  # display name
-    codec: str = "PCMA"
+    codec: str = "PCMA"  # or several: "PCMA,PCMU"
     answer_after: float | None = None  # seconds of ringing; None: only when told to
     register: str | None = None  # registrar URI; None: a static contact, as the testbed's Asterisk has
     password: str = ""
@@ -142,6 +142,7 @@ class Line(pj.Call):  # type: ignore[misc]
             "sent": stat.txStat.pkt,
             "source": transport.srcRtpName,
             "local": transport.localRtpName,
+            "codec": self.getStreamInfo(0).codecName,
         }
 
 
@@ -205,7 +206,7 @@ class Softphone:
             self.endpoint.audDevManager().setNullDev()
             self._transport = self._open_transport()
             self.endpoint.libStart()
-        self._choose_codec()
+        self._choose_codecs(self.settings.codec)
 
     def _open_transport(self) -> int:
         transport = pj.TransportConfig()
@@ -215,11 +216,13 @@ class Softphone:
         kind = pj.PJSIP_TRANSPORT_TCP if self.settings.transport == "tcp" else pj.PJSIP_TRANSPORT_UDP
         return int(self.endpoint.transportCreate(kind, transport))
 
-    def _choose_codec(self) -> None:
+    def _choose_codecs(self, wanted: str) -> None:
+        """These and no others, the first one first."""
+        names = wanted.split(",")
         for codec in self.endpoint.codecEnum2():
-            name = codec.codecId
-            wanted = 255 if name.startswith(f"{self.settings.codec}/8000") else 0
-            self.endpoint.codecSetPriority(name, wanted)
+            name, rate, *_ = codec.codecId.split("/")
+            usable = name in names and rate == "8000"
+            self.endpoint.codecSetPriority(codec.codecId, 255 - names.index(name) if usable else 0)
 
     def _account_settings(self) -> pj.AccountConfig:
         s = self.settings
@@ -348,6 +351,13 @@ class Softphone:
     def do_dtmf(self, line: Line, digits: str) -> None:
         line.dialDtmf(digits)
 
+    def do_info(self, line: Line, digits: str) -> None:
+        """Press keys by INFO, `application/dtmf-relay`."""
+        for digit in digits:
+            key = pj.CallSendDtmfParam()
+            key.method, key.digits = pj.PJSUA_DTMF_METHOD_SIP_INFO, digit
+            line.sendDtmf(key)
+
     def do_hold(self, line: Line) -> None:
         line.setHold(pj.CallOpParam(True))
 
@@ -356,8 +366,20 @@ class Softphone:
         operation.opt.flag = pj.PJSUA_CALL_UNHOLD
         line.reinvite(operation)
 
+    def do_reoffer(self, line: Line, codec: str) -> None:
+        """Offer anew in mid-call, now with this codec alone."""
+        self._choose_codecs(codec)
+        operation = pj.CallOpParam(True)
+        operation.opt.flag = pj.PJSUA_CALL_REINIT_MEDIA
+        line.reinvite(operation)
+        self._choose_codecs(self.settings.codec)
+
     def do_transfer(self, line: Line, uri: str) -> None:
         line.xfer(uri, pj.CallOpParam())
+
+    def do_transfer_to(self, line: Line, other: int) -> None:
+        """Attended transfer: the two whom this phone talks to shall talk to each other (RFC 3891 Replaces)."""
+        line.xferReplaces(self._line(other), pj.CallOpParam())
 
     def do_report(self, line: Line) -> dict[str, Any]:
         return line.report()
@@ -374,7 +396,9 @@ def is_complete_wav(path: Path) -> bool:
     return False
 
 
-LINE_COMMANDS = {"answer", "hangup", "play", "dtmf", "hold", "unhold", "transfer", "report"}
+LINE_COMMANDS = {
+    "answer", "hangup", "play", "dtmf", "info", "hold", "unhold", "reoffer", "transfer", "transfer_to", "report",
+}  # fmt: skip
 
 
 @contextlib.contextmanager

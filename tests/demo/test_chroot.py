@@ -53,3 +53,14 @@ def test_the_chroot_inherits_apts_proxy_and_nothing_else() -> None:
     assert "proxy.example" in settings
     assert "Architecture" not in settings
     assert 'Acquire::Retries "3";' in settings
+
+
+def test_each_series_has_a_place_of_its_own_and_an_unknown_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("QM_SIP_TESTBED", str(tmp_path / "tree"))
+    assert chroot.home("16") != chroot.home() == chroot.home("22")
+    monkeypatch.setenv("QM_SIP_TESTBED_16", str(tmp_path / "old"))
+    assert chroot.home("16") == tmp_path / "old"
+    with pytest.raises(chroot.ChrootError, match="there are 22, 16"):
+        chroot.ensure(tmp_path / "none", series="13")

@@ -1,0 +1,9 @@
+"""The peers of the matrix, in the order of the page."""
+
+from __future__ import annotations
+
+from tests.interop.peers.base import Peer
+from tests.interop.peers.behind import Asterisk16, Asterisk22, Kamailio
+from tests.interop.peers.phone import Pjsua2
+
+PEERS: tuple[type[Peer], ...] = (Asterisk22, Asterisk16, Kamailio, Pjsua2)

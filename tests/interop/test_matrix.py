@@ -1,0 +1,70 @@
+"""Every peer in every scenario: `docs/interop.md` is written from what this comes to.
+
+With `QM_SIP_INTEROP=whole` (`make interop`); without it a few cells of the peers that start quickly, so that a change
+of ours that a peer minds is seen at once.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.interop.matrix import PEERS
+from tests.interop.peers.base import Peer
+from tests.interop.scenarios import SCENARIOS, Stage, about
+
+ELSEWHERE = ("inbound", "outbound", "peer cancels", "peer holds")
+
+
+FEW = ("inbound", "outbound", "peer holds")
+WHOLE = os.environ.get("QM_SIP_INTEROP") == "whole"
+
+
+def places() -> list[object]:
+    """Each peer over each of its transports: it is started once for all its scenarios."""
+    kinds = PEERS if WHOLE else [kind for kind in PEERS if kind.quick]
+    return [
+        pytest.param((kind, transport), id=f"{kind.name}-{transport}",
+                     marks=pytest.mark.xdist_group(f"{kind.name}-{transport}"))
+        for kind in kinds
+        for transport in (kind.transports if WHOLE else kind.transports[:1])
+    ]  # fmt: skip
+
+
+def is_played(transport: str, name: str) -> bool:
+    """Over the other transports only what differs there is played."""
+    return name in (FEW if not WHOLE else SCENARIOS if transport == "udp" else ELSEWHERE)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("peer", places(), indirect=True)
+def test_cell(
+    peer: Peer | str, name: str, record_property: pytest.RecordProperty, request: pytest.FixtureRequest
+) -> None:
+    assert isinstance(peer, Peer), peer
+    record_property(
+        "cell",
+        {"peer": peer.name, "version": peer.version, "transport": peer.ground.transport, "scenario": name},
+    )
+    if name in peer.lacks:
+        record_property("why", peer.lacks[name])
+        pytest.skip(peer.lacks[name])
+    if name in peer.fails:
+        record_property("why", peer.fails[name])
+        request.node.add_marker(pytest.mark.xfail(reason=peer.fails[name], strict=True))
+    peer.expect(name)
+    try:
+        SCENARIOS[name](Stage(peer.ground, peer))
+    finally:
+        peer.ground.partner.hang_up_all()
+        peer.tidy()
+
+
+def test_every_scenario_is_told_in_a_sentence() -> None:
+    assert all(about(name) for name in SCENARIOS)
+
+
+def test_whoever_lacks_something_lacks_a_scenario_that_exists() -> None:
+    for kind in PEERS:
+        assert set(kind.lacks) | set(kind.fails) <= set(SCENARIOS), kind.name
