@@ -20,7 +20,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ from qm_sip.media.client import MediaEngine
 from qm_sip.monitor.clerk import CatalogClerk
 from qm_sip.net.alarm import Alarm
 from qm_sip.net.endpoint import SipEndpoint
+from qm_sip.net.limits import Limits
+from qm_sip.net.trust import Trust, expiries
 from qm_sip.policy.draw import new_secret
 from qm_sip.policy.facts import CallId, PersonId
 from qm_sip.private import Private
@@ -127,6 +129,7 @@ class Server:
         if config.server.unsafe.load_test:
             config = await _with_keys_of_its_own(config)
         self.settings = Settings(config, load_for(config))
+        self._trust = _trusted(config)
         await self._start_recorder(config)
         self._make_switchboard(config)
         await self._start_engine()
@@ -168,7 +171,8 @@ class Server:
             max_legs=config.server.sip.max_legs,
         )
         rng = Entropy()
-        self.door = Doorkeeper(rules_of(config), rng, SecurityLog(security))
+        security_log = SecurityLog(security)
+        self.door = Doorkeeper(rules_of(config, self._identities), rng, security_log)
         self.ua = UserAgent(settings, rng, self.door)
         self.engine = MediaEngine(keeps=[self.store.lock_handle])
         self.engine.on_event, self.engine.on_death = self._on_media, self._on_engine_death
@@ -189,7 +193,10 @@ class Server:
         self._alarm = Alarm(self.switchboard, self._after)
         self._spawn(self._keep_seeds())
         listen = [Address(at.host, at.port, at.transport) for at in config.server.sip.listen]
-        self.endpoint = SipEndpoint(self.ua, listen, self._on_sip, self._is_peer)
+        self.endpoint = SipEndpoint(
+            self.ua, listen, self._on_sip, self._is_peer, _limits(config), self._trust, security_log
+        )
+        self.switchboard.identities = self._identities
 
     def _config(self) -> Config:
         return self.settings.config
@@ -325,8 +332,11 @@ class Server:
 
     # ---------------------------------------------------------------- who is told of what
 
-    def _is_peer(self, host: str) -> bool:
-        return self.settings.config.peer_of(host, None) is not None
+    def _identities(self, source: Address) -> Collection[str]:
+        return self.endpoint.identities(source)
+
+    def _is_peer(self, host: str, identities: Collection[str] | None) -> bool:
+        return self.settings.config.peer_of(host, None, identities) is not None
 
     def _on_sip(self, events: Sequence[Any]) -> None:
         now = time.monotonic()
@@ -481,7 +491,9 @@ class Server:
         here = {
             "sip_legs": self.switchboard.legs_shown,
             "sip_garbage": self.ua.counts["garbage"],
-            "sip_connections_refused": self.endpoint.tcp.refused,
+            "sip_connections_refused": self.endpoint.streams.refused,
+            "sip_tls_refused": self.endpoint.streams.counts["tls"],
+            "sip_unsent": self.endpoint.lost,
             **{f"door_{kind.replace('-', '_')}": n for kind, n in sorted(self.door.counts.items())},
             "rtp_strangers": self._strangers,
             "engine_deaths": self._engine_deaths,
@@ -489,19 +501,22 @@ class Server:
         return {**here, **dict(sorted(self.keeper.counts.items()))}
 
     async def reload(self) -> None:
-        """Read the files again. Addresses, ports and storage need a restart; the old ones are kept."""
+        """Read the files again, certificates among them. Addresses, ports and storage need a restart; the old ones are
+        kept. Raises ConfigError, and then everything is as it was.
+        """
         config = load(self.directory)
         if config.server.unsafe.load_test:
             config = config.with_recipients({n: k.recipients for n, k in self.config.server.keys.items()})
         if _fixed(config) != _fixed(self.config):
             log.warning(
-                "reload: changes of sip.listen, external_address or max_legs, of [media], [storage] or [control] need a"
-                " restart"
+                "reload: changes of sip.listen, external_address, max_legs or connections, of [media], [storage] or"
+                " [control] need a restart"
             )
-        settings = Settings(config, load_for(config))
-        rules, credentials = rules_of(config), _credentials(config)
+        settings, trust = Settings(config, load_for(config)), _trusted(config)
+        rules, credentials = rules_of(config, self._identities), _credentials(config)
         self.settings = settings
         self.door.use(rules)
+        self.endpoint.use(trust)
         self.switchboard.settings = self.settings
         self.switchboard.set_credentials(credentials)
         self._load_prompts(self.settings.library, config)
@@ -516,7 +531,29 @@ class Server:
 def _fixed(config: Config) -> tuple[object, ...]:
     """What a reload does not change."""
     server, sip = config.server, config.server.sip
-    return sip.listen, sip.external_address, sip.max_legs, server.media, server.storage, server.control
+    own = (sip.listen, sip.external_address, sip.max_legs, sip.connections)
+    return own, server.media, server.storage, server.control
+
+
+def _limits(config: Config) -> Limits:
+    most = config.server.sip.connections
+    return Limits(
+        most=most.most,
+        of_a_peer=most.of_a_peer,
+        of_a_stranger=most.of_a_stranger,
+        of_strangers=most.of_strangers,
+        idle=most.idle.seconds,
+        keep_alive=most.keep_alive.seconds,
+    )
+
+
+def _trusted(config: Config) -> Trust | None:
+    """The certificates of these settings; a word in the log of those that end soon. Raises ConfigError."""
+    trust = Trust.of(config)
+    for one in expiries(config):
+        if (warning := one.warning(datetime.now(UTC))) is not None:
+            log.warning("the certificate %s %s", one.file, warning)
+    return trust
 
 
 def _credentials(config: Config) -> dict[str, Credentials]:

@@ -6,7 +6,7 @@ Passwords are read here, at the start and at a reload, and only what they are ha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from qm_sip.call.arrival import peer_of
@@ -17,19 +17,24 @@ from qm_sip.private import Private
 from qm_sip.privateline.match import match_numbers
 from qm_sip.sip.admission import PeerRules, Rules
 from qm_sip.sip.digest_server import ALGORITHMS, Realm, Secrets, ha1
+from qm_sip.sip.events import Address
 from qm_sip.sip.grammar import SipParseError
 from qm_sip.sip.message import Request
 from qm_sip.sip.overload import Capacity
+
+Identities = Callable[[Address], Collection[str]]
 
 _HASHED = re.compile(r"(SHA-512-256|SHA-256|MD5)[ \t]+([0-9a-fA-F]+)\Z", re.ASCII)
 _LENGTHS = {"MD5": 32, "SHA-256": 64, "SHA-512-256": 64}
 
 
-def rules_of(config: Config) -> Rules:
-    """Everything the door goes by. Raises StartError if a password file cannot be used."""
+def rules_of(config: Config, identities: Identities = lambda source: frozenset()) -> Rules:
+    """Everything the door goes by; `identities` are the names that a connection has shown. Raises StartError if a
+    password file cannot be used.
+    """
     sip = config.server.sip
     return Rules(
-        find=lambda source: peer_of(config, source),
+        find=lambda source: peer_of(config, source, identities(source)),
         peers={name: _peer(name, peer) for name, peer in config.server.peers.items()},
         silent=sip.strangers == "silence",
         stranger_rate=sip.stranger_rate,

@@ -199,11 +199,16 @@ WRONG = [
     # file, what is replaced, by what (#! marks the line the error must name), key, problem
     (SERVER, "[peers.carrier]", "[sip]\nlisten = []  #!\n[peers.carrier]", "sip.listen", "at least 1"),
     (SERVER, "[peers.carrier]", '[sip]\nlisten = ["127.0.0.1:5080"]#!\n[peers.carrier]', "sip.listen[0]", "udp:"),
-    (SERVER, "[peers.carrier]", '[sip]\nlisten = ["tls:127.0.0.1:5061"]#!\n[peers.carrier]', "sip.listen[0]", "not built"),
+    (SERVER, 'addresses = ["127.0.0.20"]', 'tls_identity = ["pbx.example"] #!', "peers.carrier.tls_identity", "is never looked at"),
+    (SERVER, 'addresses = ["127.0.0.20"]', 'tls_identity = ["*.example"] #!', "peers.carrier.tls_identity[0]", "no wildcard"),
+    (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20"]\ntls_verify = false #!', "peers.carrier.tls_verify", "needs a reason"),
+    (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20"]\ntls_name = "pbx.example" #!', "peers.carrier.tls_name", "without transport"),
+    (SERVER, "[peers.carrier]", '[sip.connections]\nidle = "1s"#!\n[peers.carrier]', "sip.connections.idle", "from 10 to 86400"),
+    (SERVER, "[peers.carrier]", '[sip.connections]\nmost = 0#!\n[peers.carrier]', "sip.connections.most", "greater than"),
     (SERVER, "[peers.carrier]", '[sip]\nlisten = ["tcp:127.0.0.1"]#!\n[peers.carrier]', "sip.listen[0]", "address and a port"),
     (SERVER, "[peers.carrier]", '[sip]\nlisten = ["tcp:127.0.0.1:1", "tcp:127.0.0.1:1"]#!\n[peers.carrier]', "sip.listen", "listed twice"),
     (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20"]\ntransport = "tcp" #!', "peers.carrier.transport", "do not listen on tcp"),
-    (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20"]\ntransport = "tls" #!', "peers.carrier.transport", "'udp' or 'tcp'"),
+    (SERVER, 'addresses = ["127.0.0.20"]', 'addresses = ["127.0.0.20"]\ntransport = "sctp" #!', "peers.carrier.transport", "'udp', 'tcp' or 'tls'"),
     (SERVER, "[peers.carrier]", '[sip]\nlisten = "udp:127.0.0.1:5080"#!\n[peers.carrier]', "sip.listen", "a list, not text"),
     (SERVER, "[peers.carrier]", "[sip]\nliste = []  #!\n[peers.carrier]", "sip.liste", "did you mean listen?"),
     (SERVER, "[peers.carrier]", '[media]\naddress = "300.0.0.1" #!\n[peers.carrier]', "media.address", "not an IP"),
@@ -667,7 +672,7 @@ def test_two_peers_of_one_host_are_told_apart_by_port_over_udp_only(site: Path) 
     edit(site, SERVER, "[peers.carrier]", TWO_OF_ONE_HOST)
     assert load(site, {}).peer_of("127.0.0.1", 5062) == "other"
     with pytest.raises(
-        ConfigError, match=r"over TCP 127\.0\.0\.1:5062 cannot be told from .* peers\.asterisk"
+        ConfigError, match=r"over a connection 127\.0\.0\.1:5062 cannot be told from .* peers\.asterisk"
     ):
         load(site, {"QM_SIP_SIP_LISTEN": "udp:127.0.0.2:5080,tcp:127.0.0.2:5080"})
 
@@ -691,3 +696,77 @@ def test_confidential_numbers_are_looked_for_whole() -> None:
     assert never.find("1900") == "function" and never.find("1005") == "person"
     assert never.find("+31201230805") == "line.adviser"
     assert never.find("19001") is None and never.find("190") is None
+
+
+TLS = """
+[sip]
+listen = ["udp:127.0.0.2:5080", "tls:[::1]:5061"]
+[sip.tls]
+certificate = "tls/ours.pem"
+private_key = "tls/ours.key"
+ca_file = "tls/ca.pem"
+client_certificate = "asked"
+[sip.connections]
+keep_alive = "0s"
+[peers.roaming]
+tls_identity = ["sip:PBX.example"]
+[peers.carrier]"""
+
+
+def test_tls_and_whoever_is_known_by_his_certificate(site: Path) -> None:
+    edit(site, SERVER, "[peers.carrier]", TLS)
+    edit(
+        site,
+        SERVER,
+        'addresses = ["127.0.0.20"]',
+        'addresses = ["127.0.0.20"]\ntls_identity = ["carrier.example"]',
+    )
+    config = load(site, {})
+    assert config.server.sip.tls.certificate == site / "tls/ours.pem"
+    assert [str(at) for at in config.server.sip.listen][1] == "tls:[::1]:5061"
+    assert config.server.sip.connections.keep_alive.seconds == 0
+    assert config.peer_of("10.0.0.1", None, {"x.example", "pbx.example"}) == "roaming"
+    assert config.peer_of("127.0.0.20", None, {"carrier.example"}) == "carrier"
+    assert (
+        config.peer_of("10.0.0.1", None, {"x.example"}) is None and config.peer_of("10.0.0.1", None) is None
+    )
+    # who has a name is not believed by his address over TLS; elsewhere, and who has none, is
+    assert config.peer_of("127.0.0.20", None, ()) is None and config.peer_of("127.0.0.20", 9) == "carrier"
+    assert config.peer_of("127.0.0.1", None, ()) == config.peer_of("127.0.0.1", None, {"x"}) == "asterisk"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "problem"),
+    [
+        ('certificate = "tls/ours.pem"\n', "", "sip.tls.certificate", "is required to listen on tls"),
+        ('private_key = "tls/ours.key"\n', "", "sip.tls.private_key", "is required to listen on tls"),
+        ('ca_file = "tls/ca.pem"\n', "", "sip.tls.ca_file", "whose signature do we believe"),
+        (
+            'tls_identity = ["sip:PBX.example"]\n',
+            "",
+            "peers.roaming.addresses",
+            "where do its packets come from",
+        ),
+        (
+            '["sip:PBX.example"]',
+            '["a.example"]\ntls_certificate = "x"',
+            "peers.roaming.tls_certificate",
+            "go together",
+        ),
+        ('"asked"', '"asked"\nminimum_version = "1.0"', "sip.tls.minimum_version", "1.2"),
+    ],
+)
+def test_tls_that_is_not_whole_is_one_clear_error(
+    site: Path, old: str, new: str, key: str, problem: str
+) -> None:
+    edit(site, SERVER, "[peers.carrier]", TLS)
+    edit(site, SERVER, old, new)
+    errors = load_all_errors(site, {})
+    assert [error for error in errors if error.key == key and problem in str(error)], [str(e) for e in errors]
+
+
+def test_one_identity_has_one_peer(site: Path) -> None:
+    edit(site, SERVER, "[peers.carrier]", TLS)
+    edit(site, SERVER, 'addresses = ["127.0.0.20"]', 'tls_identity = ["pbx.example"]')
+    with pytest.raises(ConfigError, match=r"also an identity of peers\.roaming"):
+        load(site, {})

@@ -7,6 +7,7 @@ Whatever stands in the way is a `CallRefused` with the status it is answered wit
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,7 @@ class Arrival:
     def __init__(self, board: Switchboard, event: sip.CallOffered, now: float) -> None:
         self.board, self.event, self.request, self.now = board, event, event.request, now
         self.config, self.library = board.settings
-        peer = peer_of(self.config, event.source)
+        peer = peer_of(self.config, event.source, board.identities(event.source))
         if peer is None:
             raise CallRefused(403, "its source is no peer")
         self.peer = peer
@@ -251,9 +252,12 @@ def read_offered(request: Request, config: Config, peer: str, route: Route | Non
     )
 
 
-def peer_of(config: Config, source: sip.Address) -> str | None:
-    """The peer that a request came from. Of a connection the port says nothing."""
-    return config.peer_of(source.host, None if source.reliable else source.port)
+def peer_of(config: Config, source: sip.Address, identities: Collection[str]) -> str | None:
+    """The peer that a request came from. Of a connection the port says nothing, and over TLS a certificate may say more
+    than the address.
+    """
+    port = None if source.reliable else source.port
+    return config.peer_of(source.host, port, identities if source.transport == "tls" else None)
 
 
 def called_number(request: Request) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -53,6 +53,10 @@ from qm_sip.sip.ua import Credentials, UserAgent
 log = logging.getLogger("qm_sip.call")
 
 COMPLAIN_EVERY = 30.0  # seconds between log lines about the same silent peer
+
+
+Identities = Callable[[sip.Address], Collection[str]]
+"""The names in the verified certificate of whoever is there."""
 
 
 class Settings(NamedTuple):
@@ -101,6 +105,7 @@ class Switchboard:
         self.engine_up = True
         self.timers = Timers()
         self.features: Features | None = None
+        self.identities: Identities = lambda source: frozenset()
         self.seeds = Seeds()  # to draw samples by
         self.services: dict[str, ServiceCall] = {}  # by engine call
         self._service_legs: dict[sip.LegId, ServiceCall] = {}

@@ -22,6 +22,7 @@ from qm_sip.cli.output import Status, emit_json, say
 from qm_sip.config import Config, clashes
 from qm_sip.config.checks import customers, uses_audio
 from qm_sip.errors import ConfigError
+from qm_sip.net.trust import Trust, expiries
 
 MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs"}
 LITTLE_ROOM = 1024**3  # bytes; a recorded hour of both sides is about 60 MB before it is rendered
@@ -82,6 +83,7 @@ def find(directory: Path, asterisk: Path | None = None) -> Iterator[Finding]:
     yield from _advice(config, library)
     yield from _codes(config, asterisk)
     yield from _storage(config)
+    yield from _tls(config)
 
 
 def _error(fault: ConfigError) -> Finding:
@@ -126,6 +128,29 @@ def _codes(config: Config, asterisk: Path | None) -> Iterator[Finding]:
                 "advice", f"{problem}, unless features_qm_sip.conf is included", remedy, file, ".".join(loc)
             )
             return
+
+
+def _tls(config: Config) -> Iterator[Finding]:
+    """Certificates that cannot be used, that end soon, and whom we believe without one."""
+    try:
+        Trust.of(config)
+    except ConfigError as fault:
+        yield _error(fault)
+    now = datetime.now(UTC)
+    for one in expiries(config):
+        if (warning := one.warning(now)) is not None:
+            yield Finding("advice", warning, "put a new one in its place, then qm-sip reload", str(one.file))
+    key = config.server.sip.tls.private_key
+    if key is not None and key.exists() and key.stat().st_mode & 0o077:
+        yield Finding(
+            "advice", "others than its owner can read the private key", f"chmod 600 {key}", str(key)
+        )
+    for name, peer in config.server.peers.items():
+        if peer.transport == "tls" and not peer.tls_verify:
+            problem = f"whoever answers there is believed: {peer.tls_unverified_because}"
+            yield Finding(
+                "advice", problem, "", str(config.directory / "qm_sip.toml"), f"peers.{name}.tls_verify"
+            )
 
 
 def _storage(config: Config) -> Iterator[Finding]:

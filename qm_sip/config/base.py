@@ -22,6 +22,7 @@ from qm_sip.config.network import (
     SocketAddress,
     parse_host,
     parse_listen,
+    parse_name,
     parse_peer_address,
     parse_socket_address,
 )
@@ -126,6 +127,8 @@ def _optional_socket(value: object) -> SocketAddress | None:
     return None if value in ("", None) else parse_socket_address(text(value))
 
 
+NameSetting = Annotated[str, PlainValidator(lambda value: parse_name(text(value)))]
+OptionalName = Annotated[str, PlainValidator(lambda value: value and parse_name(text(value)))]
 OptionalHost = Annotated[str | None, PlainValidator(_optional_host)]
 OptionalSocketAddress = Annotated[SocketAddress | None, PlainValidator(_optional_socket)]
 

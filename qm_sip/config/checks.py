@@ -14,6 +14,7 @@ from qm_sip.config.duration import Duration
 from qm_sip.config.lines import Customer, Line
 from qm_sip.config.people import Capacity, Monitor
 from qm_sip.config.recipient import is_recipient
+from qm_sip.config.server import Peer
 from qm_sip.policy.facts import LineKind, RecordingClass
 from qm_sip.policy.purposes import EVIDENCE, GROUNDS, KNOWN, MODES, NEVER_CAPTURED, QUALITY
 
@@ -105,22 +106,83 @@ def transports_are_listened_on(config: Config, complain: Complain) -> None:
                 ("peers", name, "transport"),
                 f'add "{peer.transport}:ADDRESS:PORT" to sip.listen',
             )
-    if "tcp" in heard:
+    if heard - {"udp"}:
         _hosts_are_distinct(config, complain)
 
 
 def _hosts_are_distinct(config: Config, complain: Complain) -> None:
     owners: dict[object, str] = {}
     for name, peer in config.server.peers.items():
-        for address in peer.addresses:
+        for address in () if peer.tls_identity and not heard_in_clear(config) else peer.addresses:
             owner = owners.setdefault(address.network, name)
             if owner != name:
                 complain(
                     SERVER,
-                    f"over TCP {address} cannot be told from an address of peers.{owner}",
+                    f"over a connection {address} cannot be told from an address of peers.{owner}",
                     ("peers", name, "addresses"),
                     "give them addresses of their own, or listen on udp only",
                 )
+
+
+def heard_in_clear(config: Config) -> bool:
+    """Whether connections are taken that bear no certificate."""
+    return any(at.transport == "tcp" for at in config.server.sip.listen)
+
+
+def tls_is_whole(config: Config, complain: Complain) -> None:
+    """TLS needs certificates, and a name is looked for only in one that was asked for. The files come later."""
+    sip = config.server.sip
+    loc: Loc = ("sip", "tls")
+    if any(at.transport == "tls" for at in sip.listen):
+        for key in ("certificate", "private_key"):
+            if getattr(sip.tls, key) is None:
+                complain(SERVER, "is required to listen on tls", (*loc, key), "a PEM file")
+    if sip.tls.client_certificate != "no" and sip.tls.ca_file is None:
+        problem = "is required to ask for certificates: whose signature do we believe?"
+        complain(SERVER, problem, (*loc, "ca_file"), "a PEM file")
+    for name, peer in config.server.peers.items():
+        for key, problem in _tls_faults(peer, asked=sip.tls.client_certificate != "no"):
+            complain(SERVER, problem, ("peers", name, key))
+
+
+def _tls_faults(peer: Peer, *, asked: bool) -> Iterator[tuple[str, str]]:
+    if not peer.addresses and not peer.tls_identity:
+        yield "addresses", "is required: where do its packets come from?"
+    if peer.tls_identity and not asked:
+        yield "tls_identity", 'is never looked at: sip.tls.client_certificate = "no"'
+    if (peer.tls_certificate is None) != (peer.tls_private_key is None):
+        yield "tls_certificate", "tls_certificate and tls_private_key go together"
+    if not peer.tls_verify and not peer.tls_unverified_because.strip():
+        yield "tls_verify", "false needs a reason: tls_unverified_because"
+    if peer.tls_verify and peer.tls_unverified_because:
+        yield "tls_unverified_because", "says nothing while tls_verify is true"
+    if peer.transport != "tls":
+        given = peer.model_fields_set & {
+            "tls_name",
+            "tls_verify",
+            "tls_certificate",
+            "tls_unverified_because",
+        }
+        for key in sorted(given):
+            yield key, 'says nothing without transport = "tls"'
+
+
+def identities_are_distinct(config: Config, complain: Complain) -> None:
+    owners: dict[str, str] = {}
+    for name, peer in config.server.peers.items():
+        for identity in peer.tls_identity:
+            owner = owners.setdefault(identity, name)
+            if owner != name:
+                problem = f"{identity} is also an identity of peers.{owner}"
+                complain(SERVER, problem, ("peers", name, "tls_identity"))
+
+
+def connections_are_sane(config: Config, complain: Complain) -> None:
+    connections = config.server.sip.connections
+    loc: Loc = ("sip", "connections")
+    _check_length(complain, SERVER, connections.idle, (*loc, "idle"), 10, 86400.0)
+    if connections.keep_alive.seconds or connections.keep_alive.months:
+        _check_length(complain, SERVER, connections.keep_alive, (*loc, "keep_alive"), 5, 3600)
 
 
 def load_test_stays_on_loopback(config: Config, complain: Complain) -> None:
@@ -458,6 +520,9 @@ CHECKS: tuple[Callable[[Config, Complain], None], ...] = (
     only_trusted_peers_dial_codes,
     passwords_are_asked_for,
     transports_are_listened_on,
+    tls_is_whole,
+    identities_are_distinct,
+    connections_are_sane,
     load_test_stays_on_loopback,
     keys_are_keys,
     purposes_keep_to_the_code,

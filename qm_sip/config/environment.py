@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from qm_sip.config.base import Model
 from qm_sip.config.server import Server
 from qm_sip.errors import ConfigError
 
@@ -23,10 +24,12 @@ _PEER_KEYS = {"_NEXT_HOP": "next_hop", "_ADDRESSES": "addresses"}
 
 
 def variables() -> Iterator[tuple[str, str, str]]:
-    """Yield (variable, table, key) for every setting of a plain table."""
+    """Yield (variable, table, key) for every setting of a plain table; a table within it has no variables."""
     for table in _TABLES:
         model = Server.model_fields[table].annotation
-        for key in getattr(model, "model_fields", {}):
+        for key, info in getattr(model, "model_fields", {}).items():
+            if isinstance(info.default, Model):
+                continue
             yield f"QM_SIP_{table}_{key}".upper(), table, key
 
 

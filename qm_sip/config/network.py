@@ -5,6 +5,7 @@ Only addresses, no host names: a name would make the start, and who may send cal
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -62,7 +63,7 @@ class PeerAddress:
 
 @lru_cache(maxsize=1024)  # asked of every packet, for every peer
 def _read(host: str) -> IPv4Address | IPv6Address:
-    return ip_address(host)
+    return ip_address(host.partition("%")[0])  # a link-local address names its interface
 
 
 def parse_host(text: str) -> str:
@@ -89,13 +90,26 @@ def parse_socket_address(text: str) -> SocketAddress:
 
 
 def parse_listen(text: str) -> Listen:
-    """Read `udp:127.0.0.2:5080` or `tcp:...`. TLS is a place kept."""
+    """Read `udp:127.0.0.2:5080`, `tcp:...` or `tls:[::1]:5061`."""
     transport, separator, rest = text.partition(":")
-    if transport == "tls" and separator:
-        raise ValueError("tls is not built yet: use udp or tcp")
-    if transport not in ("udp", "tcp") or not separator:
+    if transport not in ("udp", "tcp", "tls") or not separator:
         raise ValueError(f"{text!r} must be a transport, an address and a port, such as udp:127.0.0.2:5080")
     return Listen(transport, *parse_socket_address(rest))
+
+
+def parse_name(text: str) -> str:
+    """Read a name as it stands in a certificate (RFC 5922): a domain or an IP address, no pattern."""
+    bare = text.removeprefix("sip:").rstrip(".").lower()
+    try:
+        return parse_host(bare)
+    except ValueError:
+        pass
+    if not _DOMAIN.fullmatch(bare):
+        raise ValueError(f"{text!r} is not a domain or an IP address (RFC 5922 knows no wildcard)")
+    return bare
+
+
+_DOMAIN = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 
 
 def parse_peer_address(text: str) -> PeerAddress:

@@ -14,7 +14,9 @@ from qm_sip.config.base import (
     ListenSetting,
     Model,
     Names,
+    NameSetting,
     OptionalHost,
+    OptionalName,
     OptionalPath,
     OptionalSocketAddress,
     PathSetting,
@@ -26,10 +28,11 @@ from qm_sip.config.duration import Duration
 from qm_sip.config.network import Listen
 from qm_sip.policy.facts import Direction
 
-Transport = Literal["udp", "tcp"]
+Transport = Literal["udp", "tcp", "tls"]
 Right = Literal["carry", "toggle", "listen"]
 Algorithm = Literal["SHA-512-256", "SHA-256", "MD5"]
 Limit = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, le=20_000)]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 
 
@@ -45,17 +48,59 @@ def _header(name: str) -> str:
     return name
 
 
+class Tls(Model):
+    """Our side of TLS, whoever connects. A reload reads the files again, for the connections made from then on."""
+
+    certificate: OptionalPath = None
+    """Our certificate, and after it those that signed it, in PEM. Unit: path."""
+    private_key: OptionalPath = None
+    """Its private key, in PEM, without a password. Unit: path."""
+    ca_file: OptionalPath = None
+    """Whose signature under a peer's certificate we believe, in PEM. Empty: of a peer that we call, the system's; of
+    one that calls us, nobody's. Unit: path.
+    """
+    client_certificate: Literal["no", "asked", "required"] = "no"
+    """Whether whoever connects to us is asked for a certificate. asked: he may have none, and is known by his address;
+    required: without one there is no connection.
+    """
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    """The oldest TLS that is spoken."""
+
+
+class Connections(Model):
+    """How many connections (TCP and TLS together) there may be, and how long."""
+
+    most: Count = 600
+    """Altogether; each is an open file. Unit: connections."""
+    of_a_peer: Count = 256
+    """From one address of a peer. Unit: connections."""
+    of_a_stranger: Count = 4
+    """From one address that is no peer's. Unit: connections."""
+    of_strangers: Count = 64
+    """From all of them, handshakes that somebody holds open among them. Unit: connections."""
+    idle: DurationSetting = Duration.parse("10m")
+    """One that nobody uses is closed after so long, unless a call goes over it. Unit: length of time."""
+    keep_alive: DurationSetting = Duration.parse("60s")
+    """After so long a silence a connection that we made and a call needs is pinged (RFC 5626 4.4.1). 0s: never. Unit:
+    length of time.
+    """
+
+
 class Sip(Model):
     """Signalling."""
 
     listen: Annotated[tuple[ListenSetting, ...], Field(min_length=1)] = (Listen("udp", "127.0.0.2", 5080),)
-    """Where SIP is received and sent from. UDP and TCP may share a port. Unit: transport:address:port, udp or
-    tcp.
+    """Where SIP is received and sent from; IPv4 and IPv6 as you like. UDP and TCP may share a port. Unit:
+    transport:address:port, such as udp:127.0.0.2:5080, tcp:... or tls:[::1]:5061.
     """
     external_address: OptionalHost = None
-    """The address we put in Via, Contact and SDP if it differs from the one we listen on. Unit: IP
-    address.
+    """The address we put in Via and Contact if it differs from the one we listen on; for sockets of its family.
+    Unit: IP address.
     """
+    tls: Tls = Tls()
+    """Certificates."""
+    connections: Connections = Connections()
+    """Limits of TCP and TLS."""
     carry_headers: tuple[Annotated[str, AfterValidator(_header)], ...] = (
         "X-QM-Line",
         "X-QM-Call",
@@ -131,9 +176,13 @@ class Prompts(Model):
 class Peer(Model):
     """One neighbour that may send us requests. Whoever is in no peer is a stranger (`sip.strangers`)."""
 
-    addresses: Annotated[tuple[PeerAddressSetting, ...], Field(min_length=1)]
-    """Where its packets come from; the most specific peer wins. A port counts for UDP only: a TCP connection comes
-    from any port. Unit: address, address:port or network.
+    addresses: tuple[PeerAddressSetting, ...] = ()
+    """Where its packets come from; the most specific peer wins. A port counts for UDP only: a connection comes from any
+    port. Empty only with tls_identity. Unit: address, address:port or network.
+    """
+    tls_identity: Annotated[tuple[NameSetting, ...], AfterValidator(unique)] = ()
+    """The names of which one must be in its certificate when it connects over TLS; then its addresses count for UDP and
+    TCP only. Needs sip.tls.client_certificate. Unit: domain or IP address (RFC 5922).
     """
     may: tuple[Right, ...] = ("carry",)
     """carry: send us calls, else 403. toggle: dial the codes of [private]. listen: dial the code of [monitoring].
@@ -146,9 +195,21 @@ class Peer(Model):
     next_hop: OptionalSocketAddress = None
     """Where calls to this peer are sent. Unit: address:port. Empty: it only sends calls."""
     transport: Transport = "udp"
-    """How calls to its next_hop leave: udp, tcp (needs a tcp: in sip.listen). A request over 1300 bytes goes by TCP
-    where we listen on TCP, and by UDP after all if the peer takes no connection (RFC 3261 18.1.1).
+    """How calls to its next_hop leave: udp, tcp, tls (needs the same in sip.listen). A request over 1300 bytes goes by
+    TCP where we listen on TCP, and by UDP after all if the peer takes no connection (RFC 3261 18.1.1).
     """
+    tls_name: OptionalName = ""
+    """What must be in its certificate when we connect to it (and what we ask for, SNI). Empty: the address of next_hop.
+    Unit: domain or IP address (RFC 5922).
+    """
+    tls_verify: bool = True
+    """false: whoever answers at next_hop is believed, whatever his certificate. Needs tls_unverified_because."""
+    tls_unverified_because: str = ""
+    """Why its certificate is not looked at; `qm-sip check` shows it."""
+    tls_certificate: OptionalPath = None
+    """The certificate that we show to this peer, in PEM. Empty: that of [sip.tls]. Unit: path."""
+    tls_private_key: OptionalPath = None
+    """Its private key. Unit: path."""
     username: str = ""
     """Who we are when the peer asks for a digest. Empty: we do not answer a challenge."""
     password_file: OptionalPath = None

@@ -5,13 +5,14 @@ all.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from qm_sip.config import checks
+from qm_sip.config.base import Model
 from qm_sip.config.environment import override
 from qm_sip.config.features import Feature
 from qm_sip.config.index import Index, build_index
@@ -22,6 +23,8 @@ from qm_sip.config.regulation import RegulationFile
 from qm_sip.config.server import Keys, Peer, Route, Server
 from qm_sip.errors import ConfigError
 from qm_sip.policy.facts import Version
+
+M = TypeVar("M", bound=Model)
 
 FILES: Mapping[str, type[Server] | type[Lines] | type[People] | type[RegulationFile]] = MappingProxyType(
     {"qm_sip.toml": Server, "lines.toml": Lines, "people.toml": People, "regulation.toml": RegulationFile}
@@ -48,12 +51,17 @@ class Config:
     versions: Versions
     index: Index
 
-    def peer_of(self, host: str, port: int | None) -> str | None:
+    def peer_of(self, host: str, port: int | None, identities: Collection[str] | None = None) -> str | None:
         """Name the peer that packets from host:port come from, or, without a port, connections from host; None: a
-        stranger.
+        stranger. `identities`: it came over TLS, by a verified certificate of these names. A peer that has names of its
+        own is known by them alone then.
         """
         best: tuple[tuple[int, bool], str] | None = None
         for name, peer in self.server.peers.items():
+            if identities is not None and peer.tls_identity:
+                if not set(peer.tls_identity).isdisjoint(identities):
+                    return name
+                continue
             for address in peer.addresses:
                 if address.holds(host, port) and (best is None or address.specificity > best[0]):
                     best = (address.specificity, name)
@@ -196,6 +204,11 @@ def _without(raw: dict[str, Any], table: str) -> dict[str, Any]:
     return {key: value for key, value in raw.items() if key != table}
 
 
+def _files(model: M, home: Path, *keys: str) -> M:
+    given = {key: home / path for key in keys if (path := getattr(model, key)) is not None}
+    return model.model_copy(update=given) if given else model
+
+
 def _located(server: Server, directory: Path) -> Server:
     """Let relative paths of the file count from the file's directory."""
     home = directory.absolute()
@@ -206,9 +219,11 @@ def _located(server: Server, directory: Path) -> Server:
             "host_key": home / server.storage.host_key,
         }
     )
+    tls = _files(server.sip.tls, home, "certificate", "private_key", "ca_file")
     peers = {name: _peer_at(home, peer) for name, peer in server.peers.items()}
     return server.model_copy(
         update={
+            "sip": server.sip.model_copy(update={"tls": tls}),
             "storage": storage,
             "control": server.control.model_copy(update={"socket": home / server.control.socket}),
             "prompts": server.prompts.model_copy(update={"directory": home / server.prompts.directory}),
@@ -219,5 +234,5 @@ def _located(server: Server, directory: Path) -> Server:
 
 def _peer_at(home: Path, peer: Peer) -> Peer:
     users = MappingProxyType({user: home / path for user, path in peer.users.items()})
-    own = {"password_file": home / peer.password_file} if peer.password_file else {}
-    return peer.model_copy(update={**own, "users": users})
+    own = _files(peer, home, "password_file", "tls_certificate", "tls_private_key")
+    return own.model_copy(update={"users": users})

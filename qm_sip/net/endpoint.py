@@ -7,27 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from qm_sip.errors import StartError
+from qm_sip.net.limits import USUAL, Limits
 from qm_sip.net.link import Ear, Link
-from qm_sip.net.tcp import TcpConnections
+from qm_sip.net.streams import Streams
+from qm_sip.net.trust import Trust
 from qm_sip.net.udp import UdpSockets
+from qm_sip.sip import incidents
 from qm_sip.sip.events import Address, CallOffered, UaEvent
+from qm_sip.sip.incidents import Incident, Tell
 from qm_sip.sip.ua import UserAgent
 
 log = logging.getLogger(__name__)
 
 OnEvents = Callable[[list[UaEvent]], None]
-Known = Callable[[str], bool]
+Known = Callable[[str, Collection[str] | None], bool]
 
 
 class SipEndpoint(Ear):
     """The user agent on real sockets.
 
     `on_events` is called with what happened; the commands it gives to the user agent are sent right
-    after. Whoever gives commands at another time calls `flush()` afterwards. `known` says of an address whether a
-    peer has it: a stranger's connections are few and short.
+    after. Whoever gives commands at another time calls `flush()` afterwards. `known` says of an address, and of the
+    names of a certificate once there is one, whether a peer has it: a stranger's connections are few and short. `trust`
+    is needed to listen on TLS.
     """
 
     def __init__(
@@ -35,11 +40,15 @@ class SipEndpoint(Ear):
         ua: UserAgent,
         listen: Sequence[Address],
         on_events: OnEvents,
-        known: Known = lambda host: True,
+        known: Known = lambda host, identities: True,
+        limits: Limits = USUAL,
+        trust: Trust | None = None,
+        tell: Tell = lambda incident, now: None,
     ) -> None:
         self.ua = ua
         self.addresses: list[Address] = []
         self._listen, self._on_events, self._known = tuple(listen), on_events, known
+        self._limits, self._trust, self._incident = limits, trust, tell
         self._links: Mapping[str, Link] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.Handle | None = None
@@ -49,8 +58,9 @@ class SipEndpoint(Ear):
     async def start(self) -> None:
         """Open the sockets. Port 0 takes a free one; `addresses` says which."""
         self._loop = asyncio.get_running_loop()
-        self.udp, self.tcp = UdpSockets(self, self._loop), TcpConnections(self, self._loop)
-        self._links = {"udp": self.udp, "tcp": self.tcp}
+        self.udp = UdpSockets(self, self._loop)
+        self.streams = Streams(self, self._loop, self._limits, self._trust)
+        self._links = {"udp": self.udp, "tcp": self.streams, "tls": self.streams}
         try:
             for address in self._listen:
                 self.addresses.append(await self._links[address.transport].open(address))
@@ -66,7 +76,7 @@ class SipEndpoint(Ear):
             self._timer.cancel()
             self._timer = None
         self._send()
-        for link in self._links.values():
+        for link in {id(link): link for link in self._links.values()}.values():
             await link.close()
         self._links = {}
 
@@ -78,7 +88,17 @@ class SipEndpoint(Ear):
     @property
     def lost(self) -> int:
         """Messages that could not be sent; SIP repeats them, or learns of it."""
-        return self.udp.lost + self.tcp.lost
+        return self.udp.lost + self.streams.lost
+
+    def identities(self, source: Address) -> frozenset[str]:
+        """Whose the verified certificate is by which a message from there came; empty: it came without one."""
+        return self.streams.identities(source) if source.transport == "tls" else frozenset()
+
+    def use(self, trust: Trust | None) -> None:
+        """New connections take these certificates; those that stand go on. None changes nothing."""
+        self._trust = trust or self._trust
+        if self._links:
+            self.streams.trust = self._trust
 
     def flush(self) -> None:
         """Carry events up and messages out until nothing is left, then set the timer."""
@@ -110,8 +130,11 @@ class SipEndpoint(Ear):
     def needed(self, remote: Address, local: Address) -> bool:
         return self.ua.talks_over(remote, local)
 
-    def known(self, host: str) -> bool:
-        return self._known(host)
+    def known(self, host: str, identities: Collection[str] | None) -> bool:
+        return self._known(host, identities)
+
+    def mistrusted(self, source: Address) -> None:
+        self._incident(Incident(incidents.TLS, "", source), self.now())
 
     # ------------------------------------------------------------------ out, up and on
 

@@ -1,9 +1,10 @@
-"""What a transport is to the endpoint, and the endpoint to a transport. TLS will be one more that looks like this."""
+"""What a transport is to the endpoint, and the endpoint to a transport."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Collection
 from typing import Protocol
 
 from qm_sip.errors import StartError
@@ -25,15 +26,18 @@ class Ear(Protocol):
     def needed(self, remote: Address, local: Address) -> bool:
         """Whether a call would miss this connection."""
 
-    def known(self, host: str) -> bool:
-        """Whether a peer has this address."""
+    def known(self, host: str, identities: Collection[str] | None) -> bool:
+        """Whether a peer has this address; over TLS, once there is a certificate, whether one bears these names."""
+
+    def mistrusted(self, source: Address) -> None:
+        """Whoever connected from there did not come through his TLS handshake."""
 
     def flush(self) -> None:
         """Carry on what has been told."""
 
 
 class Link(Protocol):
-    """All sockets of one transport."""
+    """All sockets of one transport, or of two that work alike."""
 
     async def open(self, address: Address) -> Address:
         """Listen there. Port 0 takes a free one; what comes back says which. Raises StartError."""
@@ -58,6 +62,8 @@ def bind(address: Address, kind: socket.SocketKind) -> socket.socket:
         raise StartError(f"{address.host!r} is not an IP address to listen on") from None
     sock = socket.socket(family, kind)
     sock.setblocking(False)
+    if family is socket.AF_INET6:  # IPv4 has sockets of its own, and addresses that look like it
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     if kind is socket.SOCK_STREAM:  # connections of the last run may still be fading
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -73,7 +73,9 @@ class Core:
     def place(self, local: Address) -> Address:
         """How the socket at `local` is reached from outside."""
         told = self.settings.sent_by.get(local) or self.settings.external_address
-        return local if told is None else Address(told.host, told.port or local.port, local.transport)
+        if told is None or not _same_family(told, local):
+            return local
+        return Address(told.host, told.port or local.port, local.transport)
 
     def contact(self, local: Address) -> Header:
         """Our Contact on the socket at `local`."""
@@ -93,14 +95,16 @@ class Core:
     # ------------------------------------------------------------------ over what a request goes
 
     def way(self, destination: Address, near: Address) -> tuple[Address, Address]:
-        """Where a request goes, and by which socket of ours: one of the destination's transport, on the host of
-        `near` rather than on another. If we have none, it goes by `near`, and over what is spoken there.
+        """Where a request goes, and by which socket of ours: one of the destination's transport and family, on the host
+        of `near` rather than on another. If we have none, it goes over what is spoken at `near`, by `near` if it can.
         """
-        if near.transport == destination.transport:
+        if near.transport == destination.transport and _same_family(near, destination):
             return destination, near
-        ours = [at for at in self.sockets if at.transport == destination.transport and _same_family(at, near)]
+        reach = [at for at in self.sockets if _same_family(at, destination)]
+        ours = [at for at in reach if at.transport == destination.transport]
         if not ours:
-            return destination._replace(transport=near.transport), near
+            destination = destination._replace(transport=near.transport)
+            ours = [at for at in reach if at.transport == near.transport] or [near]
         return destination, next((at for at in ours if at.host == near.host), ours[0])
 
     def by_size(

@@ -9,8 +9,7 @@ from qm_sip.sip.address import NameAddr, Uri
 from qm_sip.sip.events import Address
 from qm_sip.sip.grammar import SipParseError
 from qm_sip.sip.message import Header, Message, Request, Response, header
-
-_FALLBACK_PORT = 5060
+from qm_sip.sip.via import default_port
 
 
 class DialogId(NamedTuple):
@@ -119,13 +118,16 @@ class Dialog:
 
         A name is not looked up here: then the hop that the dialog began with is kept. A URI that names no transport
         means the one that the dialog began with (RFC 3263 4.1 would say UDP; but who calls over TCP and says nothing
-        is, as a rule, not listening there).
+        is, as a rule, not listening there). A dialog that began over TLS stays there, whatever a
+        Contact says.
         """
         hop = self.path().hop
         if not _is_ip(hop.host) or (":" in hop.host) != (":" in self.socket.host):
             return self.first_hop
         transport = (hop.param("transport") or self.first_hop.transport).lower()
-        return Address(hop.host, hop.port or _FALLBACK_PORT, transport)
+        if self.first_hop.transport == "tls" and transport != "tls":
+            return self.first_hop
+        return Address(hop.host, hop.port or default_port(transport), transport)
 
 
 @dataclass(slots=True)

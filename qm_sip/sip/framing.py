@@ -4,8 +4,9 @@
     while (frame := framer.next()) is not None: ...
 
 A frame is the bytes of one message, or `PING`: the double CRLF of RFC 5626 4.4.1 between messages, which is owed one
-CRLF (`PONG`). A CRLF alone is ignored, as is a peer's pong. However the bytes were cut on their way, the frames are the
-same. Where no edge can be found (no Content-Length, two that differ, more than 64 KiB) all that follows is lost:
+CRLF (`PONG`). A CRLF alone is ignored, unless a ping of ours was sent (`expect_pong`): then it is `PONG`, and four
+bytes at once are a ping of the peer's all the same. However the bytes were cut on their way, the frames are the same.
+Where no edge can be found (no Content-Length, two that differ, more than 64 KiB) all that follows is lost:
 `FramingError`, and nothing but closing the connection helps.
 """
 
@@ -36,11 +37,16 @@ class Framer:
         self._buffer = bytearray()
         self._searched = 0  # up to here there is no blank line
         self._size: int | None = None  # of the message at the front, once its headers are there
+        self._pong_owed = False
 
     @property
     def partial(self) -> bool:
         """Whether a message has begun that is not whole yet."""
         return bool(self._buffer) and not PING.startswith(self._buffer)
+
+    def expect_pong(self) -> None:
+        """We have sent a ping: a CRLF between messages answers it, and two that came one by one are no ping."""
+        self._pong_owed = True
 
     def receive(self, data: bytes) -> None:
         """Bytes that came. Call `next` until it gives None before the next ones."""
@@ -59,6 +65,9 @@ class Framer:
     def _pause(self) -> bytes | None:
         """CRLFs where a message may begin: two are a ping; one is nothing, once it is known that no second comes."""
         seen = bytes(self._buffer[: len(PING)])
+        if self._pong_owed and (seen == PONG or not PING.startswith(seen)):
+            self._pong_owed = False
+            return self._take(len(PONG))
         if seen == PING:
             return self._take(len(PING))
         if PING.startswith(seen):

@@ -24,9 +24,11 @@ METHODS: Final = frozenset(
     "INVITE ACK CANCEL BYE OPTIONS REGISTER PRACK SUBSCRIBE NOTIFY UPDATE MESSAGE REFER PUBLISH INFO".split()  # noqa: SIM905
 )
 STRANGER, PASSWORD, REPLAY, BAN, FLOOD = "stranger", "password", "replay", "ban", "flood"
-KINDS: Final = (STRANGER, PASSWORD, REPLAY, BAN, FLOOD)
+TLS = "tls"
+KINDS: Final = (STRANGER, PASSWORD, REPLAY, BAN, FLOOD, TLS)
 """stranger: no peer. password: a wrong one. replay: credentials used before. ban: too many wrong ones, not heard
-for a while from now on. flood: more than a stranger may send, not heard while it goes on.
+for a while from now on. flood: more than a stranger may send, not heard while it goes on. tls: no handshake with it
+(the other log says why, without the address).
 """
 
 

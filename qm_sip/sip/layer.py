@@ -104,8 +104,8 @@ class TransactionLayer:
             transaction.fire(Event.UNREACHABLE, now)
 
     def lost(self, remote: Address, local: Address, now: float) -> None:
-        """A connection has ended. Requests that nobody has answered go out once more; answers that are still to come
-        go where the peer says that it listens (18.2.2).
+        """A connection has ended. Requests that nobody has answered go out once more; answers that are still to come,
+        and a failure that nobody has acknowledged, go where the peer says that it listens (18.2.2).
         """
         for transaction in self._between(remote, local):
             if transaction.kind in (Kind.CLIENT, Kind.CLIENT_INVITE):
@@ -114,6 +114,7 @@ class TransactionLayer:
                 self._forget_towards(transaction)
                 transaction.destination = reconnect_address(transaction.request, local)
                 self._towards.setdefault(transaction.destination, {})[transaction] = None
+                transaction.lost(now)
 
     def _between(self, remote: Address, local: Address) -> list[Transaction]:
         return [t for t in self._towards.get(remote, ()) if t.local == local]

@@ -320,9 +320,11 @@ class Transaction:
 
     def lost(self, now: float) -> None:
         """The connection that its request took is gone, and nobody knows whether it had arrived. Once it is sent again
-        (a new connection is made for it; a peer that has it already sees a copy); then it counts as unreachable.
+        (a new connection is made for it; a peer that has it already sees a copy); then it counts as unreachable. So is
+        a failure that waits for its ACK: nothing else would repeat it on a stream.
         """
-        if self.state not in (State.CALLING, State.TRYING):
+        waits = State.COMPLETED if self.kind is Kind.SERVER_INVITE else State.TRYING
+        if self.kind is Kind.SERVER or self.state not in (State.CALLING, waits):
             return  # the peer has it, and may answer on a connection of its own (18.2.2)
         if self.repeated:
             self.fire(Event.UNREACHABLE, now)

@@ -13,7 +13,8 @@ from qm_sip.sip.message import Message, Request, Response
 
 _ONCE: Final = ("from", "to", "call-id", "cseq")
 _SINGLE: Final = frozenset({*_ONCE, "max-forwards", "content-type", "content-length"})
-_SCHEMES: Final = ("sip", "sips", "tel")
+_SCHEMES: Final = ("sip", "tel")
+"""Not sips: it promises TLS up to the called party, and we cannot see further than our next hop (RFC 5630)."""
 
 
 def check(message: Request | Response) -> None:

@@ -19,6 +19,11 @@ from qm_sip.sip.grammar import (
 MAGIC_COOKIE = "z9hG4bK"
 
 
+def default_port(transport: str) -> int:
+    """Where a transport is heard if no port is named (18.2.2, 19.1.2)."""
+    return 5061 if transport.lower() == "tls" else 5060
+
+
 @dataclass(frozen=True, slots=True)
 class Via:
     """One hop: transport, sent-by and parameters."""
@@ -49,8 +54,8 @@ class Via:
 
     @property
     def sent_by(self) -> tuple[str, int]:
-        """Host (without case) and port, 5060 if none is named."""
-        return self.host.lower(), self.port if self.port is not None else 5060
+        """Host (without case) and port, the transport's own if none is named."""
+        return self.host.lower(), self.port if self.port is not None else default_port(self.transport)
 
     def received_from(self, host: str, port: int, *, always: bool = False) -> Via:
         """As the server must mark it: rport filled in when asked for (or always), received when it differs (18.2.1,

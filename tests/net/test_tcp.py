@@ -8,13 +8,13 @@ import random
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 import uvloop
 
 from qm_sip.errors import StartError
-from qm_sip.net import tcp
-from qm_sip.net.endpoint import SipEndpoint
+from qm_sip.net.limits import Limits
 from qm_sip.sip import events as ev
 from qm_sip.sip.events import Address, UaEvent
 from qm_sip.sip.message import MAX_BYTES, Response, parse
@@ -27,8 +27,10 @@ Scenario = Callable[[], Awaitable[None]]
 both_loops = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
 
 
-def party(seed: int = 1, listen: tuple[Address, ...] = (TCP,), settings: UserAgentSettings = SHORT) -> Party:
-    return Party(settings, seed, listen)
+def party(
+    seed: int = 1, listen: tuple[Address, ...] = (TCP,), settings: UserAgentSettings = SHORT, **endpoint: Any
+) -> Party:
+    return Party(settings, seed, listen, **endpoint)
 
 
 def answering(callee: Party) -> Party:
@@ -86,7 +88,7 @@ def test_a_whole_call_over_one_connection(run: Callable[..., None]) -> None:
         async with running(caller, callee):
             caller.call("c", callee.endpoint.addresses[0])
             await callee.until(ev.Acknowledged)
-            assert len(callee.endpoint.tcp) == 1
+            assert len(callee.endpoint.streams) == 1
             callee_leg = callee.events[0]
             assert isinstance(callee_leg, ev.CallOffered) and callee_leg.source.transport == "tcp"
             caller.ua.bye("c", now=caller.now)
@@ -110,7 +112,7 @@ def test_calls_both_ways_between_two_share_connections(run: Callable[..., None])
             await one.until(ev.Answered, number=20)
             await one.until(ev.Acknowledged, number=20)
             await two.until(ev.Acknowledged, number=20)
-            assert len(one.endpoint.tcp) <= 2 and len(two.endpoint.tcp) <= 2
+            assert len(one.endpoint.streams) <= 2 and len(two.endpoint.streams) <= 2
 
     run(scenario())
 
@@ -153,16 +155,15 @@ def test_a_peer_that_is_not_there_is_a_503_at_once(run: Callable[..., None]) -> 
             caller.call("c", nobody())
             event = await caller.until(ev.Rejected, within=2)
             assert isinstance(event, ev.Rejected) and event.status == 503
-            assert caller.now - began < 0.5 and len(caller.endpoint.tcp) == 0
+            assert caller.now - began < 0.5 and len(caller.endpoint.streams) == 0
 
     run(scenario())
 
 
-def test_a_peer_that_answers_no_connection_is_a_503_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "CONNECT", 0.3)
+def test_a_peer_that_answers_no_connection_is_a_503_soon() -> None:
 
     async def scenario() -> None:
-        caller = party(settings=UserAgentSettings())
+        caller = party(settings=UserAgentSettings(), limits=Limits(connect=0.3))
         with socket.socket() as full:  # its queue is full: SYNs are dropped
             full.bind(("127.0.0.1", 0))
             full.listen(0)
@@ -208,10 +209,10 @@ def test_a_connection_dropped_in_mid_call_costs_nothing(run: Callable[..., None]
         async with running(caller, callee):
             caller.call("c", callee.endpoint.addresses[0])
             await callee.until(ev.Acknowledged)
-            for connection in list(callee.endpoint.tcp._all):
+            for connection in list(callee.endpoint.streams._all):
                 connection.cut("test")
             await asyncio.sleep(0.1)
-            assert len(caller.endpoint.tcp) == len(callee.endpoint.tcp) == 0
+            assert len(caller.endpoint.streams) == len(callee.endpoint.streams) == 0
             assert not [e for e in (*caller.events, *callee.events) if isinstance(e, ev.Ended | ev.LegGone)]
             offer = next(e for e in callee.events if isinstance(e, ev.CallOffered))
             callee.ua.bye(offer.leg, now=callee.now)  # by a connection of his own
@@ -262,7 +263,7 @@ def test_a_stream_without_edges_is_closed_and_what_came_before_answered(data: by
             assert await hand.is_cut(2) < 1
             other.say(options(5))
             assert (await other.hears()).call_id == "c5"
-            assert us.endpoint.tcp.counts["unframed"] == 1
+            assert us.endpoint.streams.counts["unframed"] == 1
             other.close()
 
     asyncio.run(scenario())
@@ -285,19 +286,18 @@ def test_garbage_does_not_stop_it() -> None:
             assert (await hand.hears()).call_id == "c2"
             hand.close()
             await asyncio.sleep(0.2)
-            assert len(us.endpoint.tcp) <= 1
+            assert len(us.endpoint.streams) <= 1
 
     asyncio.run(scenario())
 
 
 @both_loops
 def test_bytes_that_drip_in_do_not_hold_a_connection(
-    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., None],
 ) -> None:
-    monkeypatch.setattr(tcp, "SLOW", 0.5)
 
     async def scenario() -> None:
-        us = party()
+        us = party(limits=Limits(slow=0.5))
         async with running(us):
             hand, steady = await Hand.to(us), await Hand.to(us)
             began = time.monotonic()
@@ -311,7 +311,7 @@ def test_bytes_that_drip_in_do_not_hold_a_connection(
                         await asyncio.sleep(0.05)
                         steady.say(options(number)[half:])
                         await steady.hears()
-                    if us.endpoint.tcp.counts["slow"]:
+                    if us.endpoint.streams.counts["slow"]:
                         break
             assert 0.4 < time.monotonic() - began < 1.5
             assert await hand.is_cut(1) < 0.5
@@ -324,12 +324,11 @@ def test_bytes_that_drip_in_do_not_hold_a_connection(
 
 @both_loops
 def test_who_always_has_half_a_message_under_way_is_not_slow(
-    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., None],
 ) -> None:
-    monkeypatch.setattr(tcp, "SLOW", 0.3)
 
     async def scenario() -> None:
-        us = party()
+        us = party(limits=Limits(slow=0.3))
         async with running(us):
             hand, half = await Hand.to(us), len(options(1)) // 2
             hand.say(options(1)[:half])
@@ -342,13 +341,10 @@ def test_who_always_has_half_a_message_under_way_is_not_slow(
     run(scenario())
 
 
-def test_a_large_request_for_which_there_is_no_connection_leaves_by_udp_at_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(tcp, "MOST", 0)
+def test_a_large_request_for_which_there_is_no_connection_leaves_by_udp_at_once() -> None:
 
     async def scenario() -> None:
-        caller, callee = party(1, (UDP, TCP), UserAgentSettings()), party(2, (UDP,))
+        caller, callee = party(1, (UDP, TCP), UserAgentSettings(), limits=Limits(most=0)), party(2, (UDP,))
         async with running(caller, callee):
             to, local = callee.endpoint.addresses[0], caller.endpoint.addresses[0]
             caller.ua.invite(
@@ -387,12 +383,12 @@ def test_a_peer_that_reads_nothing_is_cut_and_nobody_waits_for_it(run: Callable[
                     await other.hears()
                     slowest = max(slowest, time.monotonic() - began)
                 await asyncio.sleep(0)
-                if us.endpoint.tcp.counts["stalled"]:
+                if us.endpoint.streams.counts["stalled"]:
                     break
-            assert us.endpoint.tcp.counts["stalled"] == 1
+            assert us.endpoint.streams.counts["stalled"] == 1
             assert slowest < 0.5
             await asyncio.sleep(0.05)
-            assert len(us.endpoint.tcp) == 1
+            assert len(us.endpoint.streams) == 1
             other.close()
             deaf.close()
 
@@ -401,24 +397,23 @@ def test_a_peer_that_reads_nothing_is_cut_and_nobody_waits_for_it(run: Callable[
 
 @both_loops
 def test_an_idle_connection_is_closed_unless_a_call_goes_over_it(
-    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., None],
 ) -> None:
-    monkeypatch.setattr(tcp, "IDLE", 0.3)
 
     async def scenario() -> None:
-        caller, callee = party(1), answering(party(2))
+        caller, callee = party(1), answering(party(2, limits=Limits(idle=0.3)))
         async with running(caller, callee):
             idle = await Hand.to(callee)
             caller.call("c", callee.endpoint.addresses[0])
             await callee.until(ev.Acknowledged)
             assert 0.2 < await idle.is_cut(2) < 1
             await asyncio.sleep(0.5)
-            assert len(callee.endpoint.tcp) == 1
+            assert len(callee.endpoint.streams) == 1
             caller.ua.bye("c", now=caller.now)
             caller.endpoint.flush()
             await callee.until(ev.LegGone)
             async with asyncio.timeout(3):
-                while len(callee.endpoint.tcp):  # noqa: ASYNC110
+                while len(callee.endpoint.streams):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
 
     run(scenario())
@@ -426,50 +421,46 @@ def test_an_idle_connection_is_closed_unless_a_call_goes_over_it(
 
 @both_loops
 def test_strangers_get_few_connections_and_short_ones(
-    run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., None],
 ) -> None:
-    monkeypatch.setattr(tcp, "STRANGER_IDLE", 0.5)
-    monkeypatch.setattr(tcp, "MOST_OF_STRANGERS", 6)
 
     async def scenario() -> None:
-        us = party()
-        us.endpoint = SipEndpoint(us.ua, (TCP,), us._on_events, known=lambda host: host == "127.0.0.1")
+        limits = Limits(stranger_idle=0.5, of_strangers=6)
+        us = party(known=lambda host, names: host == "127.0.0.1", limits=limits)
         async with running(us):
-            one = [await Hand.to(us, "127.0.0.2") for _ in range(tcp.MOST_OF_A_STRANGER + 2)]
-            two = [await Hand.to(us, "127.0.0.3") for _ in range(tcp.MOST_OF_A_STRANGER)]
+            one = [await Hand.to(us, "127.0.0.2") for _ in range(limits.of_a_stranger + 2)]
+            two = [await Hand.to(us, "127.0.0.3") for _ in range(limits.of_a_stranger)]
             three = [await Hand.to(us, "127.0.0.4") for _ in range(2)]
             friends = [await Hand.to(us) for _ in range(20)]
             await asyncio.sleep(0.1)
-            assert us.endpoint.tcp.counts["too-many"] == 2 + 2 + 2
-            assert len(us.endpoint.tcp) == 26
+            assert us.endpoint.streams.counts["too-many"] == 2 + 2 + 2
+            assert len(us.endpoint.streams) == 26
             for number, friend in enumerate(friends):
                 friend.say(options(number))
                 await friend.hears()
             assert max([await hand.is_cut(2) for hand in (*one, *two, *three)]) < 1
-            assert len(us.endpoint.tcp) == 20
+            assert len(us.endpoint.streams) == 20
             for friend in friends:
                 friend.close()
 
     run(scenario())
 
 
-def test_of_one_peer_and_altogether_there_are_only_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "MOST_OF_A_PEER", 5)
-    monkeypatch.setattr(tcp, "MOST", 8)
+def test_of_one_peer_and_altogether_there_are_only_so_many() -> None:
 
     async def scenario() -> None:
-        us = party(settings=UserAgentSettings())
+        us = party(settings=UserAgentSettings(), limits=Limits(of_a_peer=5, most=8))
         async with running(us):
             hands = [await Hand.to(us, f"127.0.0.{host}") for host in (2, 3) for _ in range(6)]
             await asyncio.sleep(0.1)
-            assert len(us.endpoint.tcp) == 8
+            assert len(us.endpoint.streams) == 8
             us.call("c", nobody())  # nor do we make one
             event = await us.until(ev.Rejected, within=1)
             assert isinstance(event, ev.Rejected) and event.status == 503
             for hand in hands:
                 hand.close()
             await asyncio.sleep(0.1)
-            assert len(us.endpoint.tcp) == 0
+            assert len(us.endpoint.streams) == 0
             hand = await Hand.to(us)
             hand.say(options(1))
             assert (await hand.hears()).status == 200

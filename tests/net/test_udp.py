@@ -7,6 +7,7 @@ import contextlib
 import random
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import uvloop
@@ -27,12 +28,16 @@ class Party:
     """A user agent on a socket, and what happened to it."""
 
     def __init__(
-        self, settings: UserAgentSettings = SHORT, seed: int = 1, listen: tuple[Address, ...] = (LOOP,)
+        self,
+        settings: UserAgentSettings = SHORT,
+        seed: int = 1,
+        listen: tuple[Address, ...] = (LOOP,),
+        **endpoint: Any,
     ) -> None:
         self.ua = UserAgent(settings, random.Random(seed), lambda request, source: None)
         self.events: list[UaEvent] = []
         self.react: Callable[[UaEvent], None] = lambda event: None
-        self.endpoint = SipEndpoint(self.ua, listen, self._on_events)
+        self.endpoint = SipEndpoint(self.ua, listen, self._on_events, **endpoint)
 
     def _on_events(self, happened: list[UaEvent]) -> None:
         for event in happened:

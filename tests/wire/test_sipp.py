@@ -173,7 +173,7 @@ def test_sipp_calls_us_over_tcp(tmp_path: Path, mode: str) -> None:
             caller = await sipp("-sn", "uac", f"{host}:{port}", "-t", mode, *SOCKETS, *RATE, cwd=tmp_path)
             most = 0
             while caller.returncode is None and server.seen["LegGone"] < CALLS:
-                most = max(most, len(server.endpoint.tcp))
+                most = max(most, len(server.endpoint.streams))
                 await asyncio.sleep(0.02)
             assert await end(caller) == 0
             await server.all_gone()
@@ -181,7 +181,7 @@ def test_sipp_calls_us_over_tcp(tmp_path: Path, mode: str) -> None:
         finally:
             await server.endpoint.stop()
         assert server.seen["CallOffered"] == server.seen["Ended"] == server.seen["Acknowledged"] == CALLS
-        assert server.ua.counts["garbage"] == 0 and not server.endpoint.tcp.counts
+        assert server.ua.counts["garbage"] == 0 and not server.endpoint.streams.counts
 
     asyncio.run(scenario())
 
