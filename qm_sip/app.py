@@ -167,7 +167,7 @@ class Server:
     def _make_switchboard(self, config: Config) -> None:
         external = config.server.sip.external_address
         settings = UserAgentSettings(
-            external_address=Address(external, 5060) if external else None,
+            external_address=Address(external, 0) if external else None,
             max_legs=config.server.sip.max_legs,
         )
         rng = Entropy()
