@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,8 @@ class Server:
             external_address=Address(external, 0) if external else None,
             max_legs=config.server.sip.max_legs,
         )
+        if config.server.sip.messages == "refused":
+            settings = replace(settings, allow=tuple(one for one in settings.allow if one != "MESSAGE"))
         rng = Entropy()
         security_log = SecurityLog(security)
         self.door = Doorkeeper(rules_of(config, self._identities), rng, security_log)

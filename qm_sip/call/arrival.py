@@ -15,9 +15,12 @@ from qm_sip.announce.choose import prompt_for
 from qm_sip.announce.prompts import Prompt
 from qm_sip.announce.receipts import Receipt
 from qm_sip.call import headers, reasons
+from qm_sip.call.aware import wish_of
 from qm_sip.call.book import Blank, Book
-from qm_sip.call.call import Call, Way
+from qm_sip.call.call import ACCEPT, Call, Way
 from qm_sip.call.capture import Capture
+from qm_sip.call.headers import Border, privacy
+from qm_sip.call.headers.session_id import NIL, Pair, new_uuid
 from qm_sip.call.session import read_sdp, unreadable, unrecordable
 from qm_sip.config import Config, Peer, Route
 from qm_sip.media.protocol import LegName
@@ -39,7 +42,8 @@ from qm_sip.policy.path import MediaPath, path_for, uses_if_told
 from qm_sip.policy.reasons import OBJECTED, PRIVATE_REFUSED
 from qm_sip.private import Private
 from qm_sip.sip import events as sip
-from qm_sip.sip.address import NameAddr, Uri
+from qm_sip.sip.address import Uri
+from qm_sip.sip.body import place
 from qm_sip.sip.grammar import SipParseError
 from qm_sip.sip.message import Request
 
@@ -56,8 +60,8 @@ UNRECORDABLE = {
 class CallRefused(Exception):
     """This INVITE gets a final failure at once."""
 
-    def __init__(self, status: int, why: str) -> None:
-        self.status, self.why = status, why
+    def __init__(self, status: int, why: str, more: headers.Headers | None = None) -> None:
+        self.status, self.why, self.headers = status, why, more or []
         super().__init__(why)
 
 
@@ -82,6 +86,9 @@ class Arrival:
         if peer is None:
             raise CallRefused(403, "its source is no peer")
         self.peer = peer
+        pair = Pair.of(self.request)
+        given = pair.local if pair is not None and pair.local != NIL else None
+        self.session_id = given or new_uuid(board.new_id())
 
     def call(self) -> Call | None:
         """The call; None if it was a code of ours, or a private call that may not be one. Raises CallRefused."""
@@ -96,7 +103,7 @@ class Arrival:
         if found.refused is not None and bare is not None:
             self._refuse_private(found.refused)
             return None
-        return self._made(found, self._way(route, called))
+        return self._made(found, self._way(route, called, found.facts))
 
     def _route(self, called: str) -> Route:
         if "carry" not in self.config.peer(self.peer).may:
@@ -111,7 +118,10 @@ class Arrival:
     def _identified(self, route: Route, called: str, *, private: bool) -> Identified:
         """What it is; nothing is used up by it yet."""
         board, wall = self.board, self.board.wall()
-        offered = replace(read_offered(self.request, self.config, self.peer, route, called), private=private)
+        offered = read_offered(self.request, self.config, self.peer, route, called)
+        offered = replace(
+            offered, private=private, headers={**offered.headers, "session-id": self.session_id}
+        )
         seed = board.seeds.of(wall.date())
         id = CallId(board.new_id())
         return identify(self.config, offered, id, wall, wants_private=self._wants_private, seed=seed)
@@ -120,9 +130,13 @@ class Arrival:
         facts, receipt = found.facts, self._receipt(found.facts)
         if receipt is not None and receipt.objects_to:
             facts = objecting(facts, receipt.objects_to)
-        intent = self._intent(facts)
         customer: LegName = "callee" if facts.direction is Direction.OUTBOUND else "caller"
+        if customer == "caller" and line_of(self.config, facts).opt_out and wish_of(self.request) == "off":
+            facts = objecting(facts, frozenset({Use.RECORD}))
+        intent = self._intent(facts)
         capture = self._capture(facts, intent, customer, receipt)
+        if privacy.cannot_be_met(self.request, relayed=capture is not None):
+            raise CallRefused(500, "its Privacy is critical, and cannot be met")
         to_tell_first = capture is not None and capture.told is None and customer == "caller"
         return Call(
             self.board,
@@ -196,13 +210,14 @@ class Arrival:
             return Intent(decision, prompt, decision.reasons, idle, uses)
         return Intent(decision, prompt, (), SpanState.UNTOLD, uses)
 
-    def _way(self, route: Route, called: str) -> Way:
+    def _way(self, route: Route, called: str, facts: CallFacts) -> Way:
         config, request, local = self.config, self.request, self.event.local
         target = config.peer(route.to)
         if target.next_hop is None:
             raise CallRefused(503, f"peer {route.to} has no next_hop")
-        peers: dict[LegName, Peer] = {"caller": config.peer(self.peer), "callee": target}
-        believed = frozenset(leg for leg, known in peers.items() if known.trusted)
+        out, back = self._borders(config.peer(self.peer), target, facts)
+        if out.refuses(request):
+            raise CallRefused(415, "a part of its body is required, and does not cross", [ACCEPT])
         host, port = target.next_hop
         user = user_part(request.uri) if called == called_number(request) else called
         over = () if target.transport == "udp" else (("transport", target.transport),)
@@ -210,14 +225,25 @@ class Arrival:
         return Way(
             uri=uri,
             to=f"<{uri}>",
-            from_=from_value(request, local),
-            headers=headers.of_invite(request, config.server.sip.carry_headers, trusted=len(believed) == 2),
+            from_=privacy.from_value(request, local, hidden=out.hides(request)),
+            headers=out.carry(request, headers.In.INVITE),
             destination=sip.Address(host, port, target.transport),
             local=local,
+            beside=(beside := out.beside(request)),
+            before=place(request, beside),
             max_forwards=max_forwards(request) - 1,
-            believed=believed,
+            borders={"caller": out, "callee": back},
+            reliable=self.event.source.reliable and target.transport != "udp",
+            session_id=self.session_id,
             peer=route.to,
         )
+
+    def _borders(self, source: Peer, target: Peer, facts: CallFacts) -> tuple[Border, Border]:
+        """For what the caller's side sends, and for what the callee's does."""
+        emergency = facts.kind is LineKind.EMERGENCY
+        everywhere, ours = self.config.server.sip.carry_headers, self.event.local
+        out = Border(source, target, everywhere, ours, emergency)
+        return out, replace(out, source=target, target=source)
 
 
 def idle_span(facts: CallFacts, decision: Decision) -> SpanState:
@@ -229,18 +255,22 @@ def idle_span(facts: CallFacts, decision: Decision) -> SpanState:
 
 def objecting(facts: CallFacts, uses: frozenset[Use]) -> CallFacts:
     """The same call, with a customer who has objected already."""
-    parties = tuple(replace(party, objects_to=uses) if party.outside else party for party in facts.parties)
+    parties = tuple(
+        replace(party, objects_to=party.objects_to | uses) if party.outside else party
+        for party in facts.parties
+    )
     return replace(facts, parties=parties)
 
 
 def read_offered(request: Request, config: Config, peer: str, route: Route | None, called: str) -> Offered:
     """What SIP showed of a new call. Identity and X- headers are read only from a trusted peer."""
-    trusted = config.peer(peer).trusted
+    known = config.peer(peer)
     sender = headers.user_of(request.get("From")) or ""
-    asserted = headers.identities(request) if trusted else []
-    diverted = [headers.user_of(value) for value in request.values("Diversion")] if trusted else []
-    carried = headers.received(request, config.server.sip.carry_headers) if trusted else {}
-    session = request.get("Session-ID")
+    asserted = headers.identities(request, known)
+    diverted = (
+        [headers.user_of(value) for value in headers.values(request, "Diversion")] if known.trusted else []
+    )
+    carried = headers.received(request, config.server.sip.carry_headers) if known.trusted else {}
     return Offered(
         peer=peer,
         direction=route.direction if route else None,
@@ -248,7 +278,7 @@ def read_offered(request: Request, config: Config, peer: str, route: Route | Non
         caller=Private([*asserted, sender][0]),
         also=tuple(Private(user) for user in (*asserted[1:], sender) if user),
         diverted_from=tuple(Private(user) for user in diverted if user),
-        headers={**carried, **({"session-id": session} if session else {})},
+        headers=carried,
     )
 
 
@@ -270,16 +300,6 @@ def called_number(request: Request) -> str:
 
 def user_part(uri: str) -> str:
     return Uri.parse(uri).number
-
-
-def from_value(request: Request, local: sip.Address) -> str:
-    """The caller's display name and user, at our own address: the peer answers us, not him."""
-    try:
-        sender = NameAddr.parse(request.get("From") or "")
-    except SipParseError:
-        return f"<{Uri.sip(local.host, local.port, 'anonymous')}>"
-    ours = Uri.sip(local.host, local.port, sender.uri.number or "anonymous")
-    return str(replace(sender, uri=ours, params=()))
 
 
 def max_forwards(request: Request) -> int:

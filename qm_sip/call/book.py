@@ -5,6 +5,8 @@ A confidential or emergency call has no book at all (`Blank`): nothing that coul
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qm_sip.call.spans import Span, SpanBook, outcome
 from qm_sip.call.words import FinishRow, ForgetCall, Keeper, NoteSpans, OpenRow, Word
 from qm_sip.policy.facts import CallFacts, CallId, Outcome, Reason, SpanState
@@ -30,6 +32,7 @@ class Book:
         self._ends: float | None = None
         self._late: str | None = None  # what failed after the end, while journals were being closed
         self._finished = False
+        self.changed: Callable[[], None] = lambda: None  # whoever is to hear that the state is another now
 
     def open(self, facts: CallFacts) -> None:
         """Ask for the row; `RowOpened` says when it is durable."""
@@ -98,6 +101,7 @@ class Book:
                 self._late = reason
             return
         self._spans.change(state, at, reason)
+        self.changed()
         if state is not SpanState.TOLD:  # a moment between the prompt and the first sample
             self._keeper.keep(NoteSpans(self.call, _up_to(self._spans.spans(at), state, reason)))
 
@@ -105,6 +109,14 @@ class Book:
     def interrupted(self) -> bool:
         """Whether somebody holds, or it is paused: nothing is kept or heard for now."""
         return bool(self._gaps)
+
+    @property
+    def indication(self) -> str:
+        """What a phone that knows of recording shows (RFC 7866 6.1.2): on, paused, off."""
+        under = self._under[0] if self._under is not None else None
+        if self.state in self._gaps and under is SpanState.RECORDED:
+            return "paused"
+        return "on" if self.state is SpanState.RECORDED else "off"
 
     @property
     def state(self) -> SpanState:

@@ -12,24 +12,31 @@ or untapped one and the failure is its outcome (invariant I9).
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from qm_sip.announce.choose import language_of_staff
 from qm_sip.announce.prompts import PromptLibrary
 from qm_sip.call import headers, reasons
+from qm_sip.call.aware import Aware, wish_of
 from qm_sip.call.book import Book
 from qm_sip.call.capture import Capture, as_it_came
 from qm_sip.call.desk import Desk
 from qm_sip.call.exchange import Exchange
-from qm_sip.call.keypad import Keypad, is_dtmf
+from qm_sip.call.headers import Border, In, reason
+from qm_sip.call.headers.session_id import SessionIds
+from qm_sip.call.keypad import Keypad
 from qm_sip.call.listening import Listening
 from qm_sip.call.media_plan import Direct, Relay, other
 from qm_sip.call.objection import Objections
+from qm_sip.call.passing import Passing
 from qm_sip.call.pausing import Pausing
 from qm_sip.call.private import PrivateCall
 from qm_sip.call.recording import Recording
 from qm_sip.call.session import LegSession, read_sdp, unreadable, unrecordable
 from qm_sip.call.states import CALLEE_PENDING, CALLEE_UP, CALLER_PENDING, CALLER_UP, Happening, State, step
+from qm_sip.call.statuses import passable
 from qm_sip.call.voice import Tongue, Voice
 from qm_sip.call.who import Who
 from qm_sip.call.words import NoteDecision, NoteObjection, NotePrivate, NoteTold
@@ -39,11 +46,13 @@ from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import CallFacts, Decision, Party, SpanState, Use
 from qm_sip.policy.identify import line_of
 from qm_sip.sip import events as sip
+from qm_sip.sip.body import Part, compose, place
 from qm_sip.sip.message import Request, Response
 from qm_sip.sip.sdp import Sdp
 
 log = logging.getLogger("qm_sip.call")
 BOTH: tuple[LegName, LegName] = ("caller", "callee")
+ACCEPT = ("Accept", "application/sdp, multipart/mixed")
 
 
 @dataclass(frozen=True)
@@ -56,14 +65,13 @@ class Way:
     headers: headers.Headers
     destination: sip.Address
     local: sip.Address
+    beside: Sequence[Part]  # of the INVITE's body, what goes along beside the description
+    before: int  # how many of these stand before it
     max_forwards: int
-    believed: frozenset[LegName]  # legs whose peer is believed when it says who somebody is
+    borders: Mapping[LegName, Border]  # by the leg that a message comes from
+    reliable: bool  # both legs began over TCP
+    session_id: str  # the caller's
     peer: str
-
-    @property
-    def trusted(self) -> bool:
-        """Both peers are: identities may cross."""
-        return len(self.believed) == 2
 
 
 class Call:
@@ -94,12 +102,17 @@ class Call:
         self.voice = Voice(self.id, desk.media.send, desk.new_id, library, tongue_of(config, facts, capture))
         self.recording = self._recording_of(capture) if capture else None
         self.who, self.keypad = Who(self), Keypad(self)
+        self.session_ids, self.passing = SessionIds(way.session_id, desk.new_id), Passing(self)
+        self.aware = Aware(self)
+        book.changed = self.aware.changed
         self.private, self.objections, self.pausing = PrivateCall(self), Objections(self), Pausing(self)
         self.listeners: dict[str, Listening] = {}  # by the tap that each hears
         plan = Relay(self.id, desk.media.send) if capture else Direct()
         self.exchange = Exchange(desk.ua, desk.media.send, book, plan, self.legs)
+        self.exchange.carry = lambda leg, message: way.borders[leg].carry(message, In.OFFER)
         for leg in BOTH:
-            self.exchange.sessions[leg] = LegSession(leg, desk.session_id(), way.local.host)
+            self.exchange.sessions[leg] = session = LegSession(leg, desk.session_id(), way.local.host)
+            session.indicate = partial(self.aware.indication, leg)
         self._row = False  # durable, or known not to be
         self._engine_open = False  # the engine knows this call
         self._heard_of_callee = False  # its side has answered something
@@ -148,6 +161,9 @@ class Call:
 
     def begin(self, request: Request, now: float) -> None:
         """The INVITE has arrived: open the row and, for a relayed call, the sockets."""
+        self.desk.ua.stamp(self.legs["caller"], self.session_ids.towards("caller"))
+        self.passing.heard("caller", request)
+        self.aware.heard("caller", request)
         self.exchange.sessions["caller"].theirs = read_sdp(request)
         self.who.asserted("caller", request)
         if self.recording:
@@ -161,9 +177,17 @@ class Call:
             self.book.note(NotePrivate(self.id, since_ms=0, cut_ms=0, path="direct", direct_ms=0))
         for party in self.facts.parties:
             if party.objects_to:
-                self.book.note(NoteObjection(self.id, self.customer, party.objects_to, "key", now))
+                how = "recordpref" if self._wished(request) else "key"
+                self.book.note(NoteObjection(self.id, self.customer, party.objects_to, how, now))
+        if not self._wished(request):
+            self.aware.wishes("caller", request, now)
         if self.recording and self.recording.capture.told:
             self.book.note(NoteTold(self.id, self.customer, self.recording.capture.told))
+
+    def _wished(self, request: Request) -> bool:
+        """Whether the customer's own phone, which calls, does not want it recorded (`arrival` has obeyed it)."""
+        may = self.customer == "caller" and line_of(self.config, self.facts).opt_out
+        return may and wish_of(request) == "off"
 
     def _open_sockets(self) -> None:
         self._engine_open = True
@@ -224,23 +248,24 @@ class Call:
         else:
             self.exchange.learn("caller", session.theirs)
             body = plan.answer(session)
-        self._answer_caller(body, [], now)
+        self._answer_caller(body, [headers.SDP], now)
 
     def _call(self, now: float) -> None:
-        body = self._offer_to_callee()
         way = self.way
+        content, whole = compose(self._offer_to_callee(), way.beside, before=way.before)
         self.desk.calling(self)
         self.desk.ua.invite(
             self.legs["callee"],
             way.uri,
             to=way.to,
             from_=way.from_,
-            headers=[*way.headers, *([headers.SDP] if body else [])],
-            body=body,
+            headers=[*way.headers, *content],
+            body=whole,
             destination=way.destination,
             local=way.local,
             credentials=self.desk.credentials(way.peer),
             max_forwards=way.max_forwards,
+            stamped=self.session_ids.towards("callee"),
             now=now,
         )
 
@@ -252,6 +277,14 @@ class Call:
         if caller.said is None and caller.theirs is not None:
             return self.exchange.towards("callee", caller.theirs)
         return plan.offer(self.exchange.sessions["callee"], caller.voices)
+
+    def heard(self, leg: LegName, message: Request | Response) -> None:
+        """Every message of either leg, before it is acted upon."""
+        self.passing.heard(leg, message)
+        self.aware.heard(leg, message)
+        if self.session_ids.heard(leg, message):
+            for each in BOTH:
+                self.desk.ua.stamp(self.legs[each], self.session_ids.towards(each))
 
     # ================================================================ the callee's progress
 
@@ -266,16 +299,23 @@ class Call:
         # ringback.
         body = None if self.relayed else self.exchange.towards("caller", read_sdp(response))
         status = 180 if body is None and response.status == 183 else response.status
-        passed = headers.of_response(response, trusted=self.way.trusted)
-        extra = [*passed, *([headers.SDP] if body else [])]
-        self.desk.ua.provisional(self.legs["caller"], status, headers=extra, body=body, now=now)
+        passed = self.way.borders["callee"].carry(response, In.PROGRESS)
+        content, whole = self._beside(response, body)
+        self.desk.ua.provisional(
+            self.legs["caller"], status, headers=[*passed, *content], body=whole, now=now
+        )
+
+    def _beside(self, response: Response, body: bytes | None) -> tuple[headers.Headers, bytes | None]:
+        """What the caller gets of the callee's body: the description as it is for him, and the parts that may cross."""
+        beside = self.way.borders["callee"].beside(response)
+        return compose(body, beside, before=place(response, beside))
 
     def callee_answered(self, response: Response, now: float) -> None:
         was = self.state
         if self._move(Happening.CALLEE_ANSWERED) is None:
             return
         if was is State.CANCELLED:
-            self.desk.ua.bye(self.legs["callee"], now=now)
+            self.desk.ua.bye(self.legs["callee"], headers=reason.ours("unanswered"), now=now)
             self._close(now)
             return
         theirs = read_sdp(response)
@@ -286,6 +326,7 @@ class Call:
         if self.state is State.JOINING:
             self._pass_answer(response, theirs, now)
         self.who.is_there("callee", response, now)
+        self.aware.wishes("callee", response, now)
         if self.state is State.TALKING:
             self._connect(now)
 
@@ -299,8 +340,9 @@ class Call:
 
     def _give_back(self, was: State, now: float) -> None:
         """The callee answered with what nobody can use: end it, and tell the caller so."""
-        self.desk.ua.bye(self.legs["callee"], now=now)
-        self._end_caller(was, 488, [], now)
+        why = reason.ours("media")
+        self.desk.ua.bye(self.legs["callee"], headers=why, now=now)
+        self._end_caller(was, 488, why, now)
         self._move(Happening.CALLEE_GONE)
         self._wind_up(now)
 
@@ -310,25 +352,26 @@ class Call:
             self.exchange.answer_will_be_late("caller")
         else:
             self.exchange.learn("caller", caller.theirs)
-        passed = headers.of_response(response, trusted=self.way.trusted)
-        self._answer_caller(self.exchange.towards("caller", theirs), passed, now)
+        passed = self.way.borders["callee"].carry(response, In.ANSWER)
+        content, whole = self._beside(response, self.exchange.towards("caller", theirs))
+        self._answer_caller(whole, [*passed, *content], now)
 
-    def _answer_caller(self, body: bytes | None, passed: headers.Headers, now: float) -> None:
+    def _answer_caller(self, body: bytes | None, extra: headers.Headers, now: float) -> None:
         self.book.answered = now
-        extra = [*passed, *([headers.SDP] if body else [])]
         self.desk.ua.answer(self.legs["caller"], body, headers=extra, now=now)
 
     def callee_refused(self, status: int, response: Response | None, now: float) -> None:
         was = self.state
         if self._move(Happening.CALLEE_REFUSED) is None:
             return
-        passed = headers.of_ending(response)
+        passed = self.way.borders["callee"].carry(response, In.FAILURE) if response else []
         if was is State.CALLING:
             self.desk.ua.reject(
                 self.legs["caller"], passable(status, ours=response is None), headers=passed, now=now
             )
         elif was is State.SEEKING:
-            self.desk.ua.bye(self.legs["caller"], headers=passed, now=now)
+            why = [header for header in passed if header[0] == "Reason"] or reason.of_status(status)
+            self.desk.ua.bye(self.legs["caller"], headers=why, now=now)
         silence = response is None and not self._heard_of_callee and status in (408, 503)
         if silence:
             self.desk.unreachable(self.way.peer)
@@ -481,10 +524,15 @@ class Call:
     def offer_received(self, leg: LegName, request: Request, now: float) -> None:
         """A re-INVITE, or UPDATE with SDP. Who is there is looked at first (I5)."""
         self.who.is_there(leg, request, now)
+        if self.way.borders[leg].refuses(request):
+            self.desk.ua.reject_offer(self.legs[leg], 415, headers=[ACCEPT], now=now)
+            return
+        self.aware.wishes(leg, request, now)
         self.exchange.offered(leg, request, now, talking=self.state is State.TALKING)
 
     def offer_answered(self, leg: LegName, response: Response, now: float) -> None:
         """Our re-INVITE was answered. If that ended a hold, what had to wait for it goes on."""
+        self.aware.wishes(leg, response, now)
         self.exchange.answered(leg, response, now)
         self.resumed(now)
 
@@ -503,19 +551,8 @@ class Call:
             listening.resumed(now)
 
     def told_in_dialog(self, leg: LegName, token: int, request: Request, now: float) -> None:
-        """INFO, UPDATE without SDP and the like."""
-        ua = self.desk.ua
-        if request.method == "UPDATE":
-            ua.respond(self.legs[leg], token, 200, now=now)
-            self.who.is_there(leg, request, now)
-        elif request.method == "INFO" and is_dtmf(request):
-            ua.respond(self.legs[leg], token, 200, now=now)
-            self.keypad.by_info(leg, request, now)
-        elif request.method == "INFO":
-            # Asterisk never answers an INFO it does not know: do not pass it on.
-            ua.respond(self.legs[leg], token, 415, now=now)
-        else:
-            ua.respond(self.legs[leg], token, 501, now=now)
+        """INFO, MESSAGE, UPDATE without SDP and the like."""
+        self.passing.asked(leg, token, request, now)
 
     def become_confidential(self, now: float) -> None:
         """From this moment no media socket is open here, and nothing more is written of this call (I1, I8).
@@ -582,12 +619,14 @@ class Call:
 
     # ================================================================ ending
 
-    def ended_by(self, leg: LegName, request: Request | None, now: float) -> None:
+    def ended_by(self, leg: LegName, request: Request | None, why: str, now: float) -> None:
         """CANCEL, BYE or a dead dialog on that leg: end the other, then close what is open."""
         was = self.state
         if self._move(Happening.CALLER_GONE if leg == "caller" else Happening.CALLEE_GONE) is None:
             return
-        passed = headers.of_ending(request)
+        passed = self.way.borders[leg].carry(request, In.ENDING) if request else []
+        if not any(name == "Reason" for name, _ in passed):
+            passed += reason.ours(why)
         if leg == "caller":
             self._end_callee(was, passed, now)
         else:
@@ -599,8 +638,8 @@ class Call:
         was = self.state
         if self._move(Happening.CALLER_GONE) is None:
             return
-        self._end_caller(was, 503, [], now)
-        self._end_callee(was, [], now)
+        self._end_caller(was, 503, reason.ours("stopped"), now)
+        self._end_callee(was, reason.ours("stopped"), now)
         self._wind_up(now)
 
     def _end_callee(self, was: State, passed: headers.Headers, now: float) -> None:
@@ -627,6 +666,7 @@ class Call:
         """Both legs have ended. Taps first; the outcome when the last journal is closed (I8)."""
         self.book.end(now)
         self.pausing.end()
+        self.aware.end()
         for listening in list(self.listeners.values()):
             listening.stop("call-ended", now)
         if self.recording:
@@ -671,15 +711,3 @@ def tongue_of(config: Config, facts: CallFacts, capture: Capture | None) -> Tong
     staff = language_of_staff(config)
     speech = config.regulation.notices.agent_mid_call == "speech"
     return Tongue(capture.prompt.language if capture else staff, staff, speech)
-
-
-def passable(status: int, *, ours: bool) -> int:
-    """A final status that may be passed on. `ours`: nobody answered, we say it ourselves.
-
-    A 503 of the callee is not our own unavailability (RFC 3261 16.7): a dialplan would go around us for it.
-    """
-    if status == 408:
-        return 480
-    if ours:
-        return status if 400 <= status <= 699 else 503
-    return status if 400 <= status <= 699 and status not in (401, 407, 503) else 500

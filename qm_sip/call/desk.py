@@ -36,6 +36,9 @@ class Desk(Protocol):
     media: Media
     timers: Timers
 
+    def now(self) -> float:
+        """Monotonic seconds, as of the last event."""
+
     def new_id(self) -> str:
         """A random id: for recordings and prompts played."""
 

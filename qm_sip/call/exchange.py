@@ -20,7 +20,7 @@ from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import SpanState
 from qm_sip.sip.body import description
 from qm_sip.sip.events import LegId
-from qm_sip.sip.message import Request, Response
+from qm_sip.sip.message import Message, Request, Response
 from qm_sip.sip.sdp import Sdp, keep_formats
 from qm_sip.sip.ua import UserAgent
 
@@ -54,6 +54,7 @@ class Exchange:
         self._trying: Trying | None = (
             None  # to go direct, with the relay still there in case one side will not
         )
+        self.carry: Callable[[LegName, Message], headers.Headers] = lambda leg, message: []
         self._wish: Done | None = None  # to try it as soon as no offer is in transit
 
     # ---------------------------------------------------------------- the first exchange
@@ -98,16 +99,16 @@ class Exchange:
         elif theirs is None or (isinstance(self.plan, Relay) and unrecordable(theirs) is not None):
             self.ua.reject_offer(self.legs[leg], 488, now=now)
         elif session.repeats(theirs) and session.said is not None:
-            self.ua.answer_offer(self.legs[leg], session.said, headers=[headers.SDP], now=now)
+            self.ua.answer_offer(self.legs[leg], session.again(), headers=[headers.SDP], now=now)
         elif busy:
             self.ua.reject_offer(self.legs[leg], 491, now=now)
         else:
-            self._pass_on(leg, theirs, now)
+            self._pass_on(leg, request, theirs, now)
 
     def _asked_to_offer(self, leg: LegName, now: float, *, busy: bool) -> None:
         """A re-INVITE without an offer: relayed, we offer what stands; direct, the other side is asked."""
-        said = self.sessions[leg].said
-        if isinstance(self.plan, Relay) and said is not None:
+        said = self.sessions[leg].again() if isinstance(self.plan, Relay) else None
+        if said is not None:
             self._late = leg
             self.ua.answer_offer(self.legs[leg], said, headers=[headers.SDP], now=now)
         elif busy:
@@ -116,13 +117,14 @@ class Exchange:
             self._asker = leg
             self.ua.reoffer(self.legs[other(leg)], None, now=now)
 
-    def _pass_on(self, leg: LegName, theirs: Sdp, now: float) -> None:
+    def _pass_on(self, leg: LegName, request: Request, theirs: Sdp, now: float) -> None:
         if holds(theirs):
             self._hold(leg, now)
         self._asker = leg
         self.sessions[leg].offering = theirs
         body = self.towards(other(leg), theirs)
-        self.ua.reoffer(self.legs[other(leg)], body, headers=[headers.SDP], now=now)
+        passed = [*self.carry(leg, request), headers.SDP]
+        self.ua.reoffer(self.legs[other(leg)], body, headers=passed, now=now)
 
     def answered(self, leg: LegName, response: Response, now: float) -> None:
         """Our re-INVITE on that leg was answered: hand the answer to whoever offered."""
@@ -147,10 +149,23 @@ class Exchange:
             self._late = asker  # he asked for an offer: this is it, and his ACK answers
         self.learn(asker, offer)
         body = self.towards(asker, theirs)
-        self.ua.answer_offer(self.legs[asker], body, headers=[headers.SDP], now=now)
+        passed = [*self.carry(leg, response), headers.SDP]
+        self.ua.answer_offer(self.legs[asker], body, headers=passed, now=now)
         if offer is not None and not holds(offer):
             self._resume(asker, now)
         self._perhaps_try(now)
+
+    def indicate(self, leg: LegName, now: float) -> bool:
+        """Offer that leg what stands, because what is said in it of recording has changed. False: not now."""
+        session = self.sessions[leg]
+        busy = (
+            self._asker is not None or self._late is not None or self._trying is not None or leg in self._ours
+        )
+        if busy or session.said is None:
+            return False
+        self._ours.add(leg)
+        self.ua.reoffer(self.legs[leg], session.again(), headers=[headers.SDP], now=now)
+        return True
 
     def withdrawn(self, leg: LegName, now: float) -> None:
         """Whoever offered has cancelled it (9.2). The other side has been asked already: its answer is undone."""

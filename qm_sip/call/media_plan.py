@@ -46,7 +46,8 @@ class Relay:
 
     def towards(self, leg: LegSession, sdp: Sdp) -> bytes:
         """The other's description with our socket for this leg in it, reduced to what can be recorded."""
-        return leg.dress(self._with_socket(leg, sdp_text.keep_formats(sdp, KEPT)))
+        ours = sdp_text.without_record(sdp_text.keep_formats(sdp, KEPT))
+        return leg.dress(self._with_socket(leg, ours))
 
     def offer(self, leg: LegSession, voices: tuple[str, ...] = VOICES) -> bytes:
         """An offer of our own, for a leg whose other side has offered nothing yet."""

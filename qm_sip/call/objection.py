@@ -33,12 +33,12 @@ class Objections:
         self.uses: frozenset[Use] = frozenset()
         self._waiting = False  # for what was captured to be destroyed
 
-    def press(self, how: str, now: float) -> None:
-        """A key: his (`key`), or the agent's because he said so (`said-to-agent`)."""
+    def press(self, how: str, now: float, to: frozenset[Use] = frozenset(Use)) -> None:
+        """A key: his (`key`), or the agent's because he said so (`said-to-agent`); or his phone's (`recordpref`)."""
         call = self._call
         if call.unsaid or call.recording is None or self._waiting:
             return
-        uses = self._possible()
+        uses = self._possible() & to
         new = uses - self.uses
         self.uses |= uses
         if new:

@@ -7,11 +7,13 @@ from relayed to direct looks to each side like one session whose address changed
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qm_sip.media import protocol
 from qm_sip.media.protocol import Directionality, LegName
 from qm_sip.sip.body import description
 from qm_sip.sip.message import Request, Response
-from qm_sip.sip.sdp import Direction, Format, OriginOf, Sdp, SdpError
+from qm_sip.sip.sdp import Direction, Format, OriginOf, Sdp, SdpError, with_record
 
 VOICES = ("PCMA", "PCMU")
 KEPT = (*VOICES, "telephone-event")
@@ -28,11 +30,20 @@ class LegSession:
         self.socket: protocol.LegOpened | None = None
         self.said: bytes | None = None  # what we said last on this leg
         self._origin = OriginOf(session_id)
+        self._bare: Sdp | None = None  # the same, without what we said of recording
+        self.indicate: Callable[[], str | None] = lambda: None  # whether and what is said of recording now
+        self.told: str | None = None  # what was last
 
     def dress(self, sdp: Sdp) -> bytes:
         """Say this as ours on this leg: with our o= line, its version grown if anything changed."""
-        self.said = self._origin.stamp(sdp, self.address).to_bytes()
+        self._bare, self.told = sdp, self.indicate()
+        whole = sdp if self.told is None else with_record(sdp, self.told)
+        self.said = self._origin.stamp(whole, self.address).to_bytes()
         return self.said
+
+    def again(self) -> bytes | None:
+        """What we said last, as it is now: only what it says of recording may be another."""
+        return None if self._bare is None else self.dress(self._bare)
 
     @property
     def voices(self) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ from qm_sip.policy.facts import (
 from qm_sip.policy.identify import meet
 from qm_sip.private import Private
 from qm_sip.sip import events as sip
-from qm_sip.sip.message import Request
+from qm_sip.sip.message import Request, Response
 from qm_sip.sip.timers import Timers
 from qm_sip.sip.ua import Credentials, UserAgent
 
@@ -102,6 +102,7 @@ class Switchboard:
         wall: Callable[[], datetime],
     ) -> None:
         self.ua, self.media, self.keeper, self.settings = ua, media, keeper, settings
+        ua.heard_by(self.heard)
         self.engine_up = True
         self.timers = Timers()
         self.features: Features | None = None
@@ -197,6 +198,11 @@ class Switchboard:
         else:
             self._hand_on(event, call, leg, now)
 
+    def heard(self, leg: sip.LegId, message: Request | Response) -> None:
+        """A message of a leg, before the leg acts on it."""
+        if (known := self._legs.get(leg)) is not None:
+            known[0].heard(known[1], message)
+
     def _hand_on(self, event: sip.UaEvent, call: Call, leg: LegName, now: float) -> None:
         match event:
             case sip.Progressed():
@@ -217,8 +223,12 @@ class Switchboard:
                 call.offer_rejected(leg, event.status, now)
             case sip.InDialogRequest():
                 call.told_in_dialog(leg, event.token, event.request, now)
-            case sip.Cancelled() | sip.Ended():
-                call.ended_by(leg, event.request, now)
+            case sip.RequestAnswered():
+                call.passing.answered(event.ticket, event.status, now, ours=event.response is None)
+            case sip.Cancelled():
+                call.ended_by(leg, event.request, "cancel", now)
+            case sip.Ended():
+                call.ended_by(leg, event.request, event.reason, now)
 
     def _on_service(self, event: sip.UaEvent, now: float) -> None:
         service = self._service_legs.get(event.leg)
@@ -391,7 +401,7 @@ class Switchboard:
                 return
         except CallRefused as refused:
             log.warning("an INVITE was answered %d: %s", refused.status, refused.why)
-            self.ua.reject(event.leg, refused.status, now=now)
+            self.ua.reject(event.leg, refused.status, headers=refused.headers, now=now)
             return
         self._consults(call.facts, now)
         self.calls[call.id] = call

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qm_sip.call import headers
 from qm_sip.call.capture import agent_of
 from qm_sip.call.states import State
 from qm_sip.call.words import NoteParty
@@ -32,14 +31,14 @@ class Who:
 
     def asserted(self, leg: LegName, message: Message) -> None:
         """Whom the first message of that leg named: he is known already."""
-        names = headers.identities(message)
+        names = self._call.way.borders[leg].identities(message)
         if names:
             self._seen[leg] = names[0]
 
     def is_there(self, leg: LegName, message: Message, now: float) -> None:
         """A message that may name another party than before."""
         call = self._call
-        names = headers.identities(message) if leg in call.way.believed else []
+        names = call.way.borders[leg].identities(message)
         before = self._seen.get(leg)
         if not names or names[0] == before or call.book.silent or call.book.ended:
             return

@@ -91,6 +91,18 @@ def passwords_are_asked_for(config: Config, complain: Complain) -> None:
             complain(SERVER, "means nothing without auth", ("peers", name, key), 'set auth = "digest"')
 
 
+def strangers_name_no_line(config: Config, complain: Complain) -> None:
+    """What we and the dialplan read in an X-QM- header is believed: it comes from trusted peers only."""
+    for name, peer in config.server.peers.items():
+        for position, carried in enumerate(peer.carry if not peer.trusted else ()):
+            if carried.lower().startswith("x-qm-"):
+                problem = f"{carried} is believed: a peer that is not trusted cannot send it"
+                complain(SERVER, problem, ("peers", name, "carry", position))
+        if peer.remote_party_id and not peer.trusted:
+            problem = "what a peer that is not trusted says of itself is not read"
+            complain(SERVER, problem, ("peers", name, "remote_party_id"))
+
+
 def transports_are_listened_on(config: Config, complain: Complain) -> None:
     """A peer over TCP needs a TCP socket of ours; and over TCP a port does not tell two peers apart."""
     listen = config.server.sip.listen
@@ -519,6 +531,7 @@ CHECKS: tuple[Callable[[Config, Complain], None], ...] = (
     peers_are_distinct,
     only_trusted_peers_dial_codes,
     passwords_are_asked_for,
+    strangers_name_no_line,
     transports_are_listened_on,
     tls_is_whole,
     identities_are_distinct,

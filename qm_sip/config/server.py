@@ -25,6 +25,7 @@ from qm_sip.config.base import (
     unique,
 )
 from qm_sip.config.duration import Duration
+from qm_sip.config.headers import CarriedName, HeaderName, MediaType
 from qm_sip.config.network import Listen
 from qm_sip.policy.facts import Direction
 
@@ -40,12 +41,6 @@ def _even_range(ports: tuple[int, int]) -> tuple[int, int]:
     if ports[0] + 1 > ports[1]:
         raise ValueError("must be the lowest and the highest port, at least two apart")
     return ports
-
-
-def _header(name: str) -> str:
-    if not name.isascii() or not name.replace("-", "").isalnum():
-        raise ValueError(f"{name!r} is not a SIP header name")
-    return name
 
 
 class Tls(Model):
@@ -101,14 +96,16 @@ class Sip(Model):
     """Certificates."""
     connections: Connections = Connections()
     """Limits of TCP and TLS."""
-    carry_headers: tuple[Annotated[str, AfterValidator(_header)], ...] = (
+    carry_headers: tuple[CarriedName, ...] = (
         "X-QM-Line",
         "X-QM-Call",
         "X-QM-Linkedid",
         "X-QM-Language",
         "X-QM-Parent",
     )
-    """X- headers of a trusted peer that are read and carried to the other leg. Unit: header names."""
+    """X- headers of a trusted peer that are read, and carried to the other leg if its peer is trusted too. What else
+    crosses: docs/headers.md. Unit: header names.
+    """
     strangers: Literal["403", "silence"] = "403"
     """What whoever is no peer is answered, whatever he asks: 403 without a word more, or nothing."""
     stranger_rate: Limit = 5
@@ -134,6 +131,13 @@ class Sip(Model):
     max_legs: Annotated[int, Field(ge=2)] = 10_000
     """More legs than this, with those that only wait for copies of old messages: the same, for every call.
     Unit: legs.
+    """
+    record_indication: Literal["never", "with-offers", "at-once"] = "with-offers"
+    """How a phone that is record-aware (RFC 7866) learns whether it is recorded: in what is described to it anyway, or
+    by a re-INVITE as soon as that changes. Of a confidential call it never does.
+    """
+    messages: Literal["in-calls", "refused"] = "in-calls"
+    """MESSAGE: in-calls passes one between two who talk, if both peers are trusted. Outside a call it is refused.
     """
 
 
@@ -189,8 +193,8 @@ class Peer(Model):
     The last two only for a trusted peer: it says whose phone it is.
     """
     trusted: bool = False
-    """Whether its X- headers, P-Asserted-Identity and Diversion are believed. True for Asterisk, never a
-    carrier.
+    """Whether its X- headers, P-Asserted-Identity and Diversion are believed, and what names people may cross
+    to it (docs/headers.md). True for Asterisk, never a carrier.
     """
     next_hop: OptionalSocketAddress = None
     """Where calls to this peer are sent. Unit: address:port. Empty: it only sends calls."""
@@ -210,6 +214,23 @@ class Peer(Model):
     """The certificate that we show to this peer, in PEM. Empty: that of [sip.tls]. Unit: path."""
     tls_private_key: OptionalPath = None
     """Its private key. Unit: path."""
+    carry: tuple[CarriedName, ...] = ()
+    """Headers of a new call that cross between this peer and others beside those of docs/headers.md. Of two peers that
+    are not trusted, each has to name it. Unit: header names.
+    """
+    strip: tuple[HeaderName, ...] = ()
+    """Headers that never cross to or from this peer, whatever docs/headers.md says. Unit: header names."""
+    bodies: tuple[MediaType, ...] = ()
+    """Kinds of body beside the session description that cross between this peer and another, if both are trusted:
+    `application/isup`, a kind of INFO ... Unit: media types.
+    """
+    send_identity: bool = False
+    """Whether a peer that is not trusted is told P-Asserted-Identity, at our own address, unless the caller asked for
+    privacy. A trusted peer always is.
+    """
+    remote_party_id: bool = False
+    """Whether Remote-Party-ID is read from this trusted peer if it sends no P-Asserted-Identity (Asterisk: send_rpid).
+    """
     username: str = ""
     """Who we are when the peer asks for a digest. Empty: we do not answer a challenge."""
     password_file: OptionalPath = None

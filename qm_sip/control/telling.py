@@ -25,6 +25,11 @@ OF_CALLS = {
     "not-available": (
         "There was no call to listen to; private, confidential, objected and idle are told in the same words."
     ),
+    "recordpref-on": "A phone asked by recordpref to be recorded; that was noted, and nothing followed from it.",
+    "recordpref-off": (
+        "A phone asked by recordpref not to be recorded; nothing followed: it is the agent's, or the law requires it."
+    ),
+    "recordpref-pause": "A phone asked by recordpref for a pause; that was noted, and nothing followed from it.",
     "catalog-failed": "The call could not be entered in the catalog, so nothing of it was recorded.",
     "server-died": "The server was killed while the call ran; what had been entered by then stands.",
     "recorded": "The customer was told to the end, and the call was recorded.",

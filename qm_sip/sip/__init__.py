@@ -4,6 +4,7 @@ Each line stands on those above it and imports nothing from below.
 
 * `grammar`                      splitting, quoting, parameters; `SipParseError` with the status owed
 * `address`, `via`, `cseq`       typed header values that read and print themselves
+* `hop`                          headers that belong to one hop or one dialog
 * `message`, `validate`          a datagram as a message that leaves byte for byte; whether it makes sense
 * `framing`                      a stream of bytes as messages, however it was cut
 * `body`                         the session description in a message, alone or among others

@@ -56,6 +56,7 @@ class Asking:
         self.next_token = 1
         self.bye_wanted: HeaderList | None = None
         self.said_gone = False
+        self.stamped: HeaderList = ()  # what every message of this leg carries, but a 100
 
     # ------------------------------------------------------------------ what the user asks for
 
@@ -83,12 +84,14 @@ class Asking:
                     self._ack(sent, self.dialog, body)
         self._try_offer(now)
 
-    def request(self, method: str, headers: HeaderList, body: bytes | None, now: float) -> None:
-        """A request in the dialog."""
+    def request(
+        self, method: str, headers: HeaderList, body: bytes | None, now: float, ticket: int = 0
+    ) -> None:
+        """A request in the dialog. Its answer bears the same ticket."""
         if self.dialog is None or self.phase is Phase.OVER or self.bye_wanted is not None:
-            self.core.emit(events.RequestAnswered(self.name, method, 481, None))
+            self.core.emit(events.RequestAnswered(self.name, method, 481, None, ticket))
             return
-        self._send_in_dialog(Sent(Purpose.PASSED, method, headers, body), self.dialog, now)
+        self._send_in_dialog(Sent(Purpose.PASSED, method, headers, body, ticket=ticket), self.dialog, now)
 
     # ------------------------------------------------------------------ requests of our own
 
@@ -108,7 +111,7 @@ class Asking:
             [
                 self.core.via(local),
                 *dialog.headers(sent.method, dialog.counters.next(), MAX_FORWARDS),
-                *self.core.request_headers(self.local, [*login, *sent.headers], sent.body),
+                *self.core.request_headers(self.local, [*login, *self.stamped, *sent.headers], sent.body),
             ],
             sent.body or b"",
         )
@@ -148,7 +151,7 @@ class Asking:
             [
                 self.core.via(local),
                 *dialog.headers("ACK", invite.cseq.number, MAX_FORWARDS),
-                *self.core.request_headers(self.local, login, body),
+                *self.core.request_headers(self.local, [*login, *self.stamped], body),
             ],
             body or b"",
         )
@@ -215,7 +218,9 @@ class Asking:
         kept = [h for h in invite.headers if h.key in _CANCEL_KEEPS]
         cseq = header("CSeq", f"{invite.cseq.number} CANCEL")
         extra = [
-            h for h in self.core.request_headers(self.local, headers, None) if h.key not in _NOT_IN_CANCEL
+            h
+            for h in self.core.request_headers(self.local, [*self.stamped, *headers], None)
+            if h.key not in _NOT_IN_CANCEL
         ]
         cancel = Request("CANCEL", invite.uri, [*kept, cseq, *extra])
         asked = Sent(Purpose.CANCEL, "CANCEL", headers, None)
@@ -227,6 +232,8 @@ class Asking:
     def on_response(self, transaction: Transaction, response: Response, now: float) -> None:
         """A response to one of our requests."""
         sent = self.sent[transaction]
+        if response.status > 100:
+            self.core.heard(self.name, response)
         if response.status < 200:
             sent.provisional = True
             self.on_provisional(sent, response, now)
@@ -283,7 +290,7 @@ class Asking:
     def _passed_answered(self, sent: Sent, status: int, response: Response | None, now: float) -> None:
         if sent.method == "UPDATE" and response is not None and status < 300 and self.dialog is not None:
             self.dialog = self.dialog.refreshed(response)
-        self.core.emit(events.RequestAnswered(self.name, sent.method, status, response))
+        self.core.emit(events.RequestAnswered(self.name, sent.method, status, response, sent.ticket))
         if status == 481 and self.phase is Phase.UP:
             self._lost(status, response, now)
 

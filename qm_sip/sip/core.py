@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from qm_sip.sip.address import Uri
@@ -13,7 +13,7 @@ from qm_sip.sip.dialog import DialogId
 from qm_sip.sip.events import Address, Datagram, LegId, UaEvent
 from qm_sip.sip.grammar import format_host
 from qm_sip.sip.layer import TransactionLayer
-from qm_sip.sip.message import Header, Request, canonical, header
+from qm_sip.sip.message import Header, Request, Response, canonical, header
 from qm_sip.sip.reply import reply, reply_address
 from qm_sip.sip.settings import UserAgentSettings
 from qm_sip.sip.timers import Timers
@@ -49,6 +49,7 @@ class Core:
         self.counts: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         """Calls that each peer has brought and that still run."""
+        self.heard: Callable[[LegId, Request | Response], None] = lambda leg, message: None
         self.sockets: tuple[Address, ...] = ()
         self._deaf: dict[
             Address, float

@@ -46,6 +46,8 @@ def _method(core: Core, request: Request) -> Refusal | None:
 
 
 def _in_dialog_only(request: Request) -> Refusal | None:
+    if request.method == "MESSAGE":
+        return 403, []  # nobody here takes one outside a call (RFC 3428 7)
     return (481, []) if request.method in _IN_DIALOG_ONLY else None
 
 

@@ -140,6 +140,7 @@ class RequestAnswered:
     method: str
     status: int
     response: Response | None
+    ticket: int = 0
 
 
 @dataclass(frozen=True, slots=True)

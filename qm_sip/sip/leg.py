@@ -76,6 +76,7 @@ class Leg(Asking):
     ) -> list[Header]:
         if status == 100:
             return []
+        headers = [*self.stamped, *headers]
         if status >= 300:
             return self.core.plain_headers(headers, body)
         routes = [h for h in request.headers if h.key == "record-route" and request.method == "INVITE"]
@@ -143,6 +144,7 @@ class Leg(Asking):
             self.core.refuse(request, 503, local, [header("Retry-After", "10")])
             return
         transaction = self.accept(request, local, now)
+        self.core.heard(self.name, request)
         if request.method == "BYE":
             self._peer_bye(transaction, now)
         elif self.phase is Phase.OVER or self.bye_wanted is not None:

@@ -41,9 +41,11 @@ class OutgoingLeg(Leg):
         local: Address,
         credentials: Credentials | None,
         now: float,
+        stamped: HeaderList = (),
     ) -> None:
         destination, local = core.way(calling.destination, local)
         super().__init__(name, core, local, credentials)
+        self.stamped = stamped
         self.calling = replace(calling, destination=destination)
         self.origin = destination
         self._tag = core.token()
@@ -74,7 +76,7 @@ class OutgoingLeg(Leg):
                 header("To", self.calling.to),
                 header("Call-ID", self._call_id),
                 header("CSeq", f"{self._number} INVITE"),
-                *self.core.request_headers(self.local, [*login, *sent.headers], sent.body),
+                *self.core.request_headers(self.local, [*login, *self.stamped, *sent.headers], sent.body),
             ],
             sent.body or b"",
         )

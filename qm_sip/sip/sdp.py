@@ -38,6 +38,8 @@ __all__ = [
     "rewrite_origin",
     "with_direction",
     "with_media",
+    "with_record",
+    "without_record",
 ]
 
 _TRANSPORT: Final = frozenset(
@@ -145,6 +147,30 @@ def with_direction(sdp: Sdp, direction: Direction) -> Sdp:
     session = tuple(line for line in sdp.session if line[2:] not in DIRECTIONS or line[:2] != "a=")
     media = Media((*lines, f"a={direction.value}"))
     return replace(sdp.with_media_at(sdp.media.index(target), media), session=session)
+
+
+def with_record(sdp: Sdp, indication: str) -> Sdp:
+    """Say whether we record, for the whole session (RFC 7866 7.1.1), unless the description says already who does."""
+    if recorded(sdp):
+        return sdp
+    return replace(sdp, session=(*sdp.session, f"a=record:{indication}"))
+
+
+def without_record(sdp: Sdp) -> Sdp:
+    """Leave out what the other side says of recording, and wishes of whoever records: that is us."""
+    session = tuple(line for line in sdp.session if not _of_record(line))
+    media = tuple(Media(tuple(line for line in one.lines if not _of_record(line))) for one in sdp.media)
+    return replace(sdp, session=session, media=media)
+
+
+def recorded(sdp: Sdp) -> bool:
+    """Whether a description says anything of a recording."""
+    lines = (*sdp.session, *(line for one in sdp.media for line in one.lines))
+    return any(line.startswith("a=record:") for line in lines)
+
+
+def _of_record(line: str) -> bool:
+    return line.startswith(("a=record:", "a=recordpref:"))
 
 
 # ---------------------------------------------------------------------- building

@@ -40,6 +40,7 @@ class Sent:
     instead: Address | None = None
     """Where it goes if nobody is where it was sent."""
     moved: bool = False  # it has gone there
+    ticket: int = 0  # of a PASSED one: by what its user knows it
 
     # Of an INVITE only:
     provisional: bool = False  # a 1xx has come, so a CANCEL may be sent (9.1)

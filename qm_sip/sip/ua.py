@@ -111,6 +111,10 @@ class UserAgent:
         """Whether a call would be cut off from its peer without this connection."""
         return any(leg.talks_over(remote, local) for leg in self._core.legs.values())
 
+    def heard_by(self, listener: Callable[[LegId, Request | Response], None]) -> None:
+        """Who is shown every message of a leg before the leg acts on it, and may `stamp` what it says then."""
+        self._core.heard = listener
+
     @property
     def counts(self) -> Counter[str]:
         """Messages received, refused and thrown away, by kind; no address in it."""
@@ -140,6 +144,7 @@ class UserAgent:
         local: Address,
         credentials: Credentials | None = None,
         max_forwards: int = 70,
+        stamped: HeaderList = (),
         now: float,
     ) -> None:
         """Call `uri` from the socket `local`. `to` and `from_` are header values without tag. No body:
@@ -149,7 +154,12 @@ class UserAgent:
             raise BrokenInvariant("a leg of that name exists")
         Uri.parse(uri)
         calling = Calling(uri, to, from_, destination, max_forwards)
-        OutgoingLeg(leg, self._core, calling, headers, body, local, credentials, now)
+        OutgoingLeg(leg, self._core, calling, headers, body, local, credentials, now, stamped)
+
+    def stamp(self, leg: LegId, headers: HeaderList) -> None:
+        """What every message of that leg carries from now on, those that we send unasked included; a 100 does not."""
+        if (found := self._core.legs.get(leg)) is not None:
+            found.stamped = headers
 
     def provisional(
         self, leg: LegId, status: int, *, headers: HeaderList = (), body: bytes | None = None, now: float
@@ -208,11 +218,18 @@ class UserAgent:
             found.acknowledge(body, now)
 
     def request(
-        self, leg: LegId, method: str, headers: HeaderList = (), body: bytes | None = None, *, now: float
+        self,
+        leg: LegId,
+        method: str,
+        headers: HeaderList = (),
+        body: bytes | None = None,
+        *,
+        ticket: int = 0,
+        now: float,
     ) -> None:
-        """INFO, UPDATE ... in the dialog. `RequestAnswered` follows."""
+        """INFO, UPDATE ... in the dialog. `RequestAnswered` follows, with the same ticket."""
         if (found := self._core.legs.get(leg)) is not None:
-            found.request(method, headers, body, now)
+            found.request(method, headers, body, now, ticket)
 
     def respond(
         self,

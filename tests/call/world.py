@@ -60,6 +60,7 @@ from qm_sip.policy.facts import PersonId
 from qm_sip.policy.listening import Usage
 from qm_sip.privateline.presets import Presets
 from qm_sip.sip import events as sip
+from qm_sip.sip.body import Part, compose
 from qm_sip.sip.events import Address
 from qm_sip.sip.message import Response
 from qm_sip.sip.sdp import Direction, Sdp, offer, with_direction
@@ -205,11 +206,19 @@ class Phone:
     offers_answered: int = 0
     offers_refused: list[int] = field(default_factory=list)
     sequence: int = 0
+    wish: str = ""  # its recordpref
+    aware: bool = False  # it says that it knows of recording, and wants to be told
+    told: list[str] = field(default_factory=list)  # what it was told of that, in each description
+
+    @property
+    def says(self) -> list[tuple[str, str]]:
+        return [("Supported", "record-aware, timer")] if self.aware else []
 
     def sdp(self, direction: Direction = Direction.SENDRECV) -> bytes:
         self.version += 1
         ours = offer(self.session, self.version, self.host, self.port, names=("PCMA", "telephone-event"))
-        return with_direction(ours, direction).to_bytes()
+        wish = f"a=recordpref:{self.wish}\r\n".encode() if self.wish else b""
+        return with_direction(ours, direction).to_bytes() + wish
 
 
 class World:
@@ -265,24 +274,29 @@ class World:
         body: bytes | None = b"",
         more: Sequence[tuple[str, str]] = (),
         aside: bool = False,
+        parts: Sequence[Part] = (),
+        aware: bool = False,
+        wish: str = "",
     ) -> Phone:
         """The PBX offers us a call, as its dialplan does. `aside`: another call than the one the world is about."""
         host = "127.0.0.50" if aside else "127.0.0.20"
         phone = self._phone(f"out{len(self.rejected)}-{next(self._order)}", host)
         if not aside:
             self.caller = phone
-        headers = list(more)
+        phone.aware, phone.wish = aware, wish
+        headers = [*more, *phone.says]
         headers += [("P-Asserted-Identity", asserted or f"<sip:{caller}@127.0.0.1>")]
         headers += [("X-QM-Line", line)] if line else []
         sdp = phone.sdp() if body == b"" else body
         phone.late = sdp is None
+        content, whole = compose(sdp, parts, before=1)
         self.pbx.invite(
             phone.leg,
             f"sip:{number}@127.0.0.2:5080",
             to=f"<sip:{number}@127.0.0.2:5080>",
             from_=f'"Somebody" <sip:{caller}@127.0.0.1>',
-            headers=[*headers, *([SDP] if sdp else [])],
-            body=sdp,
+            headers=[*headers, *content],
+            body=whole,
             destination=QM,
             local=PBX,
             now=self.now,
@@ -293,7 +307,7 @@ class World:
         """The called phone answers."""
         extra = [("P-Asserted-Identity", f"<sip:{identity}@127.0.0.1>")] if identity else []
         phone.up = True
-        self.pbx.answer(phone.leg, phone.sdp(), headers=[SDP, *extra], now=self.now)
+        self.pbx.answer(phone.leg, phone.sdp(), headers=[SDP, *phone.says, *extra], now=self.now)
 
     def hang_up(self, phone: Phone) -> None:
         phone.gone = True
@@ -468,6 +482,7 @@ class World:
 
     def _learn(self, phone: Phone, body: bytes) -> None:
         sdp = Sdp.parse(body) if body else None
+        phone.told += [line[9:] for line in body.decode().split("\r\n") if line.startswith("a=record:")]
         audio = sdp.audio if sdp else None
         if sdp and audio and not audio.rejected:
             phone.target = (sdp.address_of(audio) or "", audio.port)

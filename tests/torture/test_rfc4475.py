@@ -31,7 +31,7 @@ VERDICTS: dict[str, tuple[int, str]] = {
     "dblreq": (405, "no registrar here; what follows Content-Length is dropped"),
     "semiuri": (200, ""),
     "transports": (200, ""),
-    "mpart01": (405, "no MESSAGE here"),
+    "mpart01": (403, "no MESSAGE outside a call"),
     "unreason": (DROPPED, "well formed; belongs to no transaction"),
     "noreason": (DROPPED, "well formed; belongs to no transaction"),
     "badinv01": (400, ""),

@@ -175,6 +175,7 @@ may = ["carry", "toggle"]
 trusted = true
 [peers.carrier]
 addresses = ["{at(30)}"]
+strip = ["X-Shade"]
 [peers.agents]
 addresses = ["{at(20)}"]
 trusted = true
@@ -182,6 +183,8 @@ next_hop = "{at(20)}:{SIP}"
 [peers.strict]
 addresses = ["{at(40)}"]
 next_hop = "{at(40)}:{SIP}"
+carry = ["Diversion"]
+send_identity = true
 username = "qm"
 password_file = "password"
 [peers.nobody]

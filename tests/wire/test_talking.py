@@ -208,13 +208,35 @@ def test_an_info_nobody_knows_is_refused_here(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "status"), [("OPTIONS", 200), ("REFER", 405), ("MESSAGE", 405), ("NOTIFY", 405), ("JUMP", 501)]
+    ("method", "status"), [("OPTIONS", 200), ("REFER", 405), ("NOTIFY", 405), ("JUMP", 501)]
 )
 def test_other_requests_in_a_call(scene: Scene, method: str, status: int) -> None:
     caller, callee, _ = scene.talk()
     caller.request(method)
     answer = caller.expect(status, method)
     assert "INVITE" in answer.get("Allow")
+    scene.end(caller, callee)
+
+
+@BOTH
+def test_a_message_goes_to_the_other_side_and_he_answers_it(scene: Scene, side: str) -> None:
+    caller, callee, _ = scene.talk()
+    by, to = (caller, callee) if side == "caller" else (callee, caller)
+    by.request("MESSAGE", body="Where are you?", kind="text/plain")
+    passed = to.expect("MESSAGE")
+    assert (passed.body, passed.get("Content-Type")) == ("Where are you?", "text/plain")
+    assert not by.hears("200 MESSAGE")
+    to.reply(202, passed)
+    by.expect(202, "MESSAGE")
+    assert "Where are you" not in scene.site.log()
+    scene.end(caller, callee)
+
+
+def test_a_message_of_a_stranger_ends_here(scene: Scene) -> None:
+    caller, callee, _ = scene.talk(by=scene.carrier)
+    caller.request("MESSAGE", body="hello", kind="text/plain")
+    caller.expect(403, "MESSAGE")
+    assert not callee.hears("MESSAGE")
     scene.end(caller, callee)
 
 

@@ -1,0 +1,170 @@
+"""What one side can learn of the other by headers: what was planted on one leg is looked for on the other."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from qm_sip.sip.hop import OURS
+from tests.wire.conftest import Scene
+from tests.wire.party import Leg, Message, Party
+
+pytestmark = pytest.mark.wire
+
+PLANTED = "planted.inside.example"
+MARK = "10.66.6.6"
+# What a message must have to be one, and what would be refused or would steer it elsewhere.
+_NEEDED = {
+    *("Via", "From", "To", "Call-ID", "CSeq", "Contact", "Max-Forwards", "Content-Type", "Content-Length"),
+    *("Route", "Record-Route", "Require", "Proxy-Require", "Expires", "Accept", "Content-Encoding"),
+    *("Content-Disposition", "Event", "Subscription-State", "Session-Expires", "Min-SE"),
+}
+HOP = [name for name in OURS if name not in _NEEDED]
+NAMED = (
+    *("P-Preferred-Identity", "Remote-Party-ID", "Referred-By", "History-Info", "Call-Info", "Alert-Info"),
+    *(
+        "Subject",
+        "Organization",
+        "Geolocation",
+        "User-to-User",
+        "Warning",
+        "Recv-Info",
+        "Identity",
+        "Reply-To",
+    ),
+    *("P-Charging-Vector", "P-Visited-Network-ID", "X-Anything", "In-Reply-To", "Replaces", "Target-Dialog"),
+)
+
+
+def planted(names: tuple[str, ...] | list[str]) -> list[tuple[str, str]]:
+    return [(name, f"<sip:{MARK}@{PLANTED}>") for name in names]
+
+
+def everything() -> list[tuple[str, str]]:
+    return [
+        *planted([*HOP, *NAMED]),
+        ("Reason", f'SIP;cause=200;text="at {PLANTED} {MARK}"'),
+        ("Privacy", f"none;{PLANTED}"),
+        ("Session-ID", f"{PLANTED}"),
+        ("Retry-After", f"5 ({PLANTED});duration=1"),
+        ("P-Asserted-Identity", f"<sip:1001@{PLANTED}>"),
+    ]
+
+
+def clean(message: Message, *more: str) -> None:
+    text = "\n".join([message.start, *(f"{name}: {value}" for name, value in message.headers), message.body])
+    for secret in (PLANTED, MARK, *more):
+        assert secret not in text, secret
+
+
+def outward(scene: Scene, headers: list[tuple[str, str]]) -> tuple[Leg, Leg]:
+    """A call of the trusted exchange to a peer that is not trusted."""
+    caller = scene.pbx.call("4000", headers=headers)
+    return caller, scene.strict.called()
+
+
+def through(caller: Leg, callee: Leg, party: Party) -> None:
+    """Ring, answer, offer again and end, with something planted in each of the callee's messages."""
+    callee.reply(183, headers=everything())
+    clean(caller.expect(180), party.address)
+    callee.reply(200, headers=everything(), body=callee.sdp())
+    ok = caller.connected()
+    clean(ok)
+    callee.expect("ACK")
+
+
+def test_outside_nothing_of_the_inside_is_seen_and_inside_nothing_of_the_outside(scene: Scene) -> None:
+    caller, callee = outward(scene, everything())
+    for name in ("Via", "Contact", "From", "To", "Call-ID", "Record-Route", "Route"):
+        assert scene.pbx.address not in callee.invite.get(name), name
+    clean(callee.invite)
+    server = scene.site.at(1)
+    assert callee.invite.all("P-Asserted-Identity") == [f"<sip:1001@{server}:5080>"]
+    through(caller, callee, scene.strict)
+    caller.request("INFO", headers=everything())
+    caller.request("BYE", headers=everything())
+    bye = callee.hung_up()
+    clean(bye, scene.pbx.address)
+    assert bye.all("Reason") == ["SIP;cause=200"]
+    caller.expect(200, "BYE")
+
+
+def test_a_stranger_tells_a_trusted_peer_nothing_it_would_believe(scene: Scene) -> None:
+    caller = scene.carrier.call("7000", headers=[*everything(), ("X-Shade", "1"), ("X-QM-Line", "sales")])
+    callee = scene.agents.called()
+    clean(callee.invite)
+    for name in ("Via", "Contact", "From", "To", "Call-ID"):
+        assert scene.carrier.address not in callee.invite.get(name), name
+    assert not callee.invite.all("P-Asserted-Identity") and not callee.invite.all("X-QM-Line")
+    assert callee.invite.get("Privacy") == "none"
+    through(caller, callee, scene.agents)
+    callee.request("BYE", headers=everything())
+    assert caller.hung_up().all("Reason") == ["SIP;cause=200"]
+    callee.expect(200, "BYE")
+
+
+def test_who_asks_for_privacy_is_nobody_outside(scene: Scene) -> None:
+    headers = [("Privacy", "id"), ("P-Asserted-Identity", "<sip:1001@pbx>"), ("Diversion", "<sip:1002@pbx>")]
+    caller, callee = outward(scene, headers)
+    assert callee.invite.get("From").partition(";")[0] == '"Anonymous" <sip:anonymous@anonymous.invalid>'
+    assert callee.invite.get("Privacy") == "id"
+    clean(callee.invite, "1001", "1002", "0612345678")
+    callee.reply(486, headers=[("Reason", "Q.850;cause=17"), ("Retry-After", "9;duration=3")])
+    refused = caller.expect(486)
+    assert refused.get("Reason") == "Q.850;cause=17" and refused.get("Retry-After") == "9"
+    assert callee.expect("ACK")
+
+
+def test_who_does_not_is_shown_at_our_address_and_within_trust_as_he_is(scene: Scene) -> None:
+    headers = [
+        ("P-Asserted-Identity", "<sip:1001@pbx>, <tel:+3120>"),
+        ("Diversion", "<sip:1@pbx>;reason=no-answer"),
+    ]
+    headers += [("Diversion", "<sip:2@pbx>"), ("History-Info", "<sip:1@pbx>;index=1"), ("Subject", "hello")]
+    server = f"{scene.site.at(1)}:5080"
+    caller, callee = outward(scene, headers)
+    assert callee.invite.all("P-Asserted-Identity") == [f"<sip:1001@{server}>", "<tel:+3120>"]
+    assert callee.invite.all("Diversion") == [f"<sip:1@{server}>;reason=no-answer", f"<sip:2@{server}>"]
+    assert not callee.invite.all("History-Info") and not callee.invite.all("Subject")
+    callee.reply(486)
+    caller.expect(486)
+    inside = scene.pbx.call("7000", headers=headers)
+    called = scene.agents.called()
+    assert [(name, value) for name, value in called.invite.headers if (name, value) in headers] == headers
+    called.reply(486)
+    inside.expect(486)
+
+
+def test_both_legs_show_one_pair_of_session_ids_in_every_message(scene: Scene) -> None:
+    ours, theirs = "a" * 32, "b" * 32
+    caller = scene.pbx.call("7000", headers=[("Session-ID", f"{ours};remote={'0' * 32}")])
+    callee = scene.agents.called()
+    assert callee.invite.get("Session-ID") == f"{ours};remote={'0' * 32}"
+    callee.answer(headers=[("Session-ID", f"{theirs};remote={ours}")])
+    assert caller.connected().get("Session-ID") == f"{theirs};remote={ours}"
+    assert callee.expect("ACK").get("Session-ID") == f"{ours};remote={theirs}"
+    caller.request("BYE")
+    assert caller.expect(200, "BYE").get("Session-ID") == f"{theirs};remote={ours}"
+    assert callee.hung_up().get("Session-ID") == f"{ours};remote={theirs}"
+
+
+def test_for_who_sends_no_session_id_we_speak_and_the_row_knows_it(scene: Scene) -> None:
+    caller, callee, ok = scene.talk("7000")
+    found = re.fullmatch(r"([0-9a-f]{32});remote=([0-9a-f]{32})", ok.get("Session-ID"))
+    assert found and callee.invite.get("Session-ID") == f"{found[2]};remote={'0' * 32}"
+    scene.end(caller, callee)
+    assert found[1] not in scene.site.log()
+
+
+def test_a_call_that_no_reason_was_given_for_ends_as_normal(scene: Scene) -> None:
+    caller, callee, _ = scene.talk("7000")
+    caller.request("BYE")
+    assert callee.hung_up().all("Reason") == ["Q.850;cause=16"]
+    caller.expect(200, "BYE")
+
+
+def test_a_critical_wish_that_a_direct_call_cannot_meet_is_refused(scene: Scene) -> None:
+    caller = scene.pbx.call("7000", headers=[("Privacy", "session;critical")])
+    caller.expect(500)
+    scene.agents.not_called(0.2)
