@@ -65,6 +65,8 @@ from qm_sip.sip.admission import Doorkeeper
 from qm_sip.sip.events import Address
 from qm_sip.sip.incidents import SecurityLog
 from qm_sip.sip.ua import Credentials, UserAgent, UserAgentSettings
+from qm_sip.trace.tap import Tap
+from qm_sip.tracer import Tracer
 
 log = logging.getLogger("qm_sip")
 security = logging.getLogger("qm_sip.security")
@@ -134,6 +136,8 @@ class Server:
         await self._start_recorder(config)
         self._make_switchboard(config)
         await self._start_engine()
+        await self.tracer.start()
+        self._closers.append(self.tracer.stop)
         await self.endpoint.start()
         self._closers.append(self.endpoint.stop)
         self.control = ControlServer(config.server.control.socket, handlers(self))
@@ -200,6 +204,7 @@ class Server:
             self.ua, listen, self._on_sip, self._is_peer, _limits(config), self._trust, security_log
         )
         self.switchboard.identities = self._identities
+        self.tracer = Tracer(self.switchboard, self.endpoint, self._config)
 
     def _config(self) -> Config:
         return self.settings.config
@@ -411,6 +416,10 @@ class Server:
     def library(self) -> PromptLibrary:
         return self.settings.library
 
+    @property
+    def tap(self) -> Tap | None:
+        return self.tracer.tap
+
     def keep(self, word: Word) -> None:
         self.keeper.keep(word)
 
@@ -500,6 +509,7 @@ class Server:
             **{f"door_{kind.replace('-', '_')}": n for kind, n in sorted(self.door.counts.items())},
             "rtp_strangers": self._strangers,
             "engine_deaths": self._engine_deaths,
+            **self.tracer.counts(),
         }
         return {**here, **dict(sorted(self.keeper.counts.items()))}
 
@@ -512,8 +522,8 @@ class Server:
             config = config.with_recipients({n: k.recipients for n, k in self.config.server.keys.items()})
         if _fixed(config) != _fixed(self.config):
             log.warning(
-                "reload: changes of sip.listen, external_address, max_legs or connections, of [media], [storage] or"
-                " [control] need a restart"
+                "reload: changes of sip.listen, external_address, max_legs or connections, of [media], [storage],"
+                " [control] or [hep] need a restart"
             )
         settings, trust = Settings(config, load_for(config)), _trusted(config)
         rules, credentials = rules_of(config, self._identities), _credentials(config)
@@ -524,6 +534,7 @@ class Server:
         self.switchboard.set_credentials(credentials)
         self._load_prompts(self.settings.library, config)
         self.features.room.reloaded(time.monotonic())
+        self.tracer.configure()
         self._after()
         log.info("reloaded: %s", in_force(config))
 
@@ -535,7 +546,7 @@ def _fixed(config: Config) -> tuple[object, ...]:
     """What a reload does not change."""
     server, sip = config.server, config.server.sip
     own = (sip.listen, sip.external_address, sip.max_legs, sip.connections)
-    return own, server.media, server.storage, server.control
+    return own, server.media, server.storage, server.control, server.hep
 
 
 def _limits(config: Config) -> Limits:

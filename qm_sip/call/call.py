@@ -560,6 +560,7 @@ class Call:
         If somebody else was recorded or listened to in it before, the row of that part ends here, and does not say why.
         """
         self.unsaid = True
+        self.desk.leave_unsaid(self)
         for listening in list(self.listeners.values()):
             listening.stop("call-ended", now)
         if self._heard or (self.recording and self.recording.began):

@@ -54,6 +54,9 @@ class Desk(Protocol):
     def count_confidential(self) -> None:
         """One more today."""
 
+    def leave_unsaid(self, call: Call) -> None:
+        """It has turned confidential: nothing outside its own books may know of it any more."""
+
     def unreachable(self, peer: str) -> None:
         """Nothing at all was heard from that peer: the administrator should know."""
 

@@ -107,6 +107,7 @@ class Switchboard:
         self.timers = Timers()
         self.features: Features | None = None
         self.identities: Identities = lambda source: frozenset()
+        self.on_unsaid: Callable[[CallId], None] = lambda call: None
         self.seeds = Seeds()  # to draw samples by
         self.services: dict[str, ServiceCall] = {}  # by engine call
         self._service_legs: dict[sip.LegId, ServiceCall] = {}
@@ -137,6 +138,10 @@ class Switchboard:
 
     def count_confidential(self) -> None:
         self.keeper.keep(CountConfidential())
+
+    def leave_unsaid(self, call: Call) -> None:
+        """It has turned confidential: whoever keeps anything of it lets go now (I8)."""
+        self.on_unsaid(call.id)
 
     def unreachable(self, peer: str) -> None:
         now = self._wall().timestamp()
@@ -363,6 +368,14 @@ class Switchboard:
             service.hang_up(now)
         for call in list(self.calls.values()):
             call.hang_up(now)
+
+    def leg_of(self, leg: sip.LegId) -> tuple[Call, LegName] | None:
+        """The call that a leg belongs to, and which of its legs it is."""
+        return self._legs.get(leg)
+
+    def serves(self, leg: sip.LegId) -> bool:
+        """Whether it is the leg of a one-leg call."""
+        return leg in self._service_legs
 
     @property
     def legs_known(self) -> int:

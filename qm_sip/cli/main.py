@@ -22,6 +22,7 @@ from qm_sip.cli import (
     serve,
     server,
     steering,
+    trace,
 )
 from qm_sip.cli.output import Status, error
 from qm_sip.control.client import ServerAway, ServerSaid
@@ -46,6 +47,7 @@ app.command("check")(check.check)
 app.command("demo")(demo.demo)
 app.command("calls")(calls.calls)
 app.command("explain")(calls.explain)
+app.command("trace")(trace.trace)
 app.command("pause")(steering.pause)
 app.command("record")(steering.record)
 app.command("ledger")(calls.ledger)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING
 
-from qm_sip.config.checks import LINES, PEOPLE, REGULATION, customers
+from qm_sip.config.checks import LINES, PEOPLE, REGULATION, SERVER, customers
 from qm_sip.errors import ConfigError
 from qm_sip.policy.purposes import QUALITY
 
@@ -18,7 +18,7 @@ def advise(config: Config, today: date) -> list[ConfigError]:
     """Return advice, shaped as an error that stops nothing."""
     return [
         ConfigError(problem, file=config.directory / file, key=key, remedy=remedy)
-        for one in (_review, _consent, _agents, _listeners, _plans, _numbering)
+        for one in (_review, _consent, _agents, _listeners, _plans, _numbering, _collector)
         for file, key, problem, remedy in one(config, today)
     ]
 
@@ -103,3 +103,10 @@ def _numbering(config: Config, today: date) -> Advice:
     if (never.confidential or never.private_reach) and not config.lines.numbering.country:
         problem = "is empty: a confidential number is found only as it is written here"
         yield LINES, "numbering.country", problem, 'for the Netherlands: country = "31"'
+
+
+def _collector(config: Config, today: date) -> Advice:
+    hep = config.server.hep
+    if hep.collector is not None and hep.unredacted:
+        problem = f"a collector outside this program sees who phones whom, because: {hep.reason}"
+        yield SERVER, "hep.unredacted", problem, "unredacted = false, unless the works council knows of it"

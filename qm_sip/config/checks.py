@@ -74,6 +74,16 @@ def peers_are_distinct(config: Config, complain: Complain) -> None:
             complain(SERVER, "username and password_file go together", ("peers", name))
 
 
+def tracing_is_sound(config: Config, complain: Complain) -> None:
+    trace, hep = config.server.trace, config.server.hep
+    _check_length(complain, SERVER, trace.keep_for, ("trace", "keep_for"), 60, 86_400)
+    if hep.unredacted and not hep.reason.strip():
+        problem = "who phones whom leaves this machine: say why"
+        complain(SERVER, problem, ("hep", "unredacted"), "hep.reason")
+    if hep.collector is not None and not trace.on:
+        complain(SERVER, "nothing is exported without [trace] on", ("hep", "collector"), "trace.on = true")
+
+
 def only_trusted_peers_dial_codes(config: Config, complain: Complain) -> None:
     """Whose phone it is, is what the peer says."""
     for name, peer in config.server.peers.items():
@@ -529,6 +539,7 @@ CHECKS: tuple[Callable[[Config, Complain], None], ...] = (
     routes_lead_somewhere,
     routes_do_not_clash,
     peers_are_distinct,
+    tracing_is_sound,
     only_trusted_peers_dial_codes,
     passwords_are_asked_for,
     strangers_name_no_line,

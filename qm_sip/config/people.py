@@ -99,8 +99,10 @@ class Monitor(MonitorDefaults):
 
     purposes: Names = ()
     """For which purposes. Unit: names of [purposes] tables."""
-    may: Annotated[tuple[Literal["play", "export", "listen"], ...], Field(min_length=1)] = ("play",)
-    """play: see and hear what exists; export: take a copy out; listen: to running calls."""
+    may: Annotated[tuple[Literal["play", "export", "listen", "trace"], ...], Field(min_length=1)] = ("play",)
+    """play: see and hear what exists; export: take a copy out; listen: to running calls; trace: see signalling with
+    the people in it.
+    """
     granted_by: str = ""
     """The manager who granted it; never himself (KSF15-3.3.2)."""
     granted: OptionalDate = None

@@ -170,6 +170,36 @@ class Control(Model):
     """Unix socket of `qm-sip` commands to the running server. Unit: path."""
 
 
+class Trace(Model):
+    """What is kept of signalling, for `qm-sip trace`: in memory alone, gone with the process. A reload changes it."""
+
+    on: bool = True
+    """Whether anything is kept. Never of confidential and emergency calls."""
+    keep_for: DurationSetting = Duration.parse("4h")
+    """How long after a call's last message. Unit: time, at most a day."""
+    keep_mib: Annotated[int, Field(ge=1, le=1024)] = 16
+    """How much of all calls together; the oldest goes first. Unit: MiB."""
+
+
+class Hep(Model):
+    """A HEP collector (HOMER) that ended calls are exported to. Never confidential, emergency or private ones."""
+
+    collector: OptionalSocketAddress = None
+    """Where it listens. Unit: address:port. Empty: nothing is exported."""
+    transport: Literal["udp", "tcp"] = "udp"
+    """udp or tcp."""
+    agent_id: Annotated[int, Field(ge=0, le=2**32 - 1)] = 2001
+    """Which capture agent we are to the collector. Unit: number."""
+    key_file: OptionalPath = None
+    """File that holds the key which the collector asks for, alone on its first line. Unit: path, from this file's
+    directory. Empty: no key is sent.
+    """
+    unredacted: bool = False
+    """Whether the collector sees who phones whom. True needs a reason, and `check` says so."""
+    reason: str = ""
+    """Why the collector must see who phones whom."""
+
+
 class Prompts(Model):
     """The announcements."""
 
@@ -292,6 +322,8 @@ class Server(Model):
     media: Media = Media()
     storage: Storage = Storage()
     control: Control = Control()
+    trace: Trace = Trace()
+    hep: Hep = Hep()
     prompts: Prompts = Prompts()
     peers: Table[Peer] = Field(default_factory=dict)
     routes: tuple[Route, ...] = ()

@@ -13,7 +13,17 @@ from qm_sip.announce.needs import uses_of
 from qm_sip.announce.prompts import PromptLibrary, describe
 from qm_sip.call.words import Word
 from qm_sip.config import Config, Line
-from qm_sip.control import authorised, drawing, history, monitoring, playback, private, retention, steering
+from qm_sip.control import (
+    authorised,
+    drawing,
+    history,
+    monitoring,
+    playback,
+    private,
+    retention,
+    steering,
+    tracing,
+)
 from qm_sip.control.server import Handler, PeerCredentials
 from qm_sip.policy.facts import PersonId
 from qm_sip.policy.grants import grant_lacks
@@ -21,6 +31,7 @@ from qm_sip.policy.playback import decide_playback
 from qm_sip.privateline.presets import Presets
 from qm_sip.recorder.catalog import Catalog
 from qm_sip.recorder.reaper import Reaper
+from qm_sip.trace.tap import Tap
 
 Answer = dict[str, Any]
 
@@ -42,6 +53,10 @@ class ServerState(steering.Steered, Protocol):
 
     @property
     def presets(self) -> Presets: ...
+
+    @property
+    def tap(self) -> Tap | None:
+        """Whoever looks at signalling; None: nothing is traced."""
 
     def keep(self, word: Word) -> None:
         """Have something written down."""
@@ -78,6 +93,7 @@ def handlers(state: ServerState) -> dict[str, Handler]:
         **authorised.handlers(state),
         **drawing.handlers(state),
         **steering.handlers(state),
+        **tracing.handlers(state),
     }
 
 
@@ -160,9 +176,9 @@ class Live:
 
 def _usable(config: Config, person: PersonId, purposes: Sequence[str], now: datetime) -> Answer:
     """Whether a grant works today, and if not, why."""
-    if not purposes:
-        return {"usable": False, "because": "no purposes"}
     monitor = config.people.monitor[person]
+    if not purposes and set(monitor.may) != {"trace"}:
+        return {"usable": False, "because": "no purposes"}
     if "play" not in monitor.may:
         lacks = grant_lacks(monitor, person, now.date())
         return {"usable": lacks is None, "because": lacks.code if lacks else ""}

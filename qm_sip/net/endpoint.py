@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
 
 from qm_sip.errors import StartError
 from qm_sip.net.limits import USUAL, Limits
@@ -24,6 +26,16 @@ log = logging.getLogger(__name__)
 
 OnEvents = Callable[[list[UaEvent]], None]
 Known = Callable[[str, Collection[str] | None], bool]
+
+
+class Tap(Protocol):
+    """Whoever is told of every message (`qm_sip/trace`). `settle` follows when the turn that brought them is over."""
+
+    def heard(self, data: bytes, source: Address, local: Address, now: float) -> None: ...
+
+    def sent(self, data: bytes, destination: Address, local: Address, now: float) -> None: ...
+
+    def settle(self) -> None: ...
 
 
 class SipEndpoint(Ear):
@@ -54,6 +66,8 @@ class SipEndpoint(Ear):
         self._timer: asyncio.Handle | None = None
         self._due: float | None = None  # uvloop's handle of an overdue moment does not know it
         self._flushing = False
+        self.tap: Tap | None = None
+        """Whoever looks at each message; nobody costs nothing."""
 
     async def start(self) -> None:
         """Open the sockets. Port 0 takes a free one; `addresses` says which."""
@@ -114,11 +128,14 @@ class SipEndpoint(Ear):
                 self._tell(happened)
         finally:
             self._flushing = False
+        self._settle()
         self._set_timer()
 
     # ------------------------------------------------------------------ what the links tell
 
     def heard(self, data: bytes, source: Address, local: Address) -> None:
+        if self.tap is not None:
+            self.tap.heard(data, source, local, time.time())
         self.ua.receive(data, source, local, self.now())
 
     def failed(self, destination: Address, local: Address) -> None:
@@ -148,10 +165,21 @@ class SipEndpoint(Ear):
                 if isinstance(event, CallOffered):
                     self.ua.reject(event.leg, 500, now=self.now())
 
+    def _settle(self) -> None:
+        """Looking on must never cost a call anything."""
+        try:
+            if self.tap is not None:
+                self.tap.settle()
+        except Exception:
+            log.exception("tracing failed, and is off until the next reload")
+            self.tap = None
+
     def _send(self) -> None:
         """Until nothing is left: who is not there may leave another way to go."""
         while messages := self.ua.take_datagrams():
             for data, destination, local in messages:
+                if self.tap is not None:
+                    self.tap.sent(data, destination, local, time.time())
                 if (link := self._links.get(local.transport)) is not None:
                     link.send(data, destination, local)
 

@@ -204,6 +204,18 @@ NOT_QUALIFIED = _reason("not-qualified", "WP-14a", "The qualification to monitor
 DESTROY_BY_PASSED = _reason("destroy-by-passed", "KSF15-2.1i", "The recording should no longer exist.")
 GRANTED = _reason("granted", "KSF15-3.3.1", "Authorised for this purpose, and the recording was made for it.")
 
+# Signalling with the people in it
+TRACE_NOT_GRANTED = _reason(
+    "trace-not-granted",
+    "KSF15-3.3.1",
+    "This person is not authorised to see signalling with the people in it.",
+)
+TRACE_GRANTED = _reason(
+    "trace-granted",
+    "KSF15-3.3.1",
+    "Authorised to see signalling with the people in it, for the reason given.",
+)
+
 ALL: dict[str, Reason] = {
     value.code: value for value in list(globals().values()) if isinstance(value, Reason)
 }

@@ -378,15 +378,18 @@ class Catalog(Forgetting, Sessions):
         allowed: bool,
         reasons: Sequence[Reason],
         at: datetime,
+        note: str = "",
     ) -> Future[None]:
-        """Enter that somebody used a recording, or was refused it (KSF15-3.4, 0.12)."""
+        """Enter that somebody used a recording, or was refused it (KSF15-3.4, 0.12). `note`: why, in his own words."""
         row = {
             "recording": recording,
             "action": action,
             "purpose": purpose,
             "allowed": allowed,
             "reasons": json.dumps([reason.code for reason in reasons]),
-            "sealed": self._seal.seal("uses", recording, {"person": person, "at": at}),
+            "sealed": self._seal.seal(
+                "uses", recording, {"person": person, "at": at} | ({"note": note} if note else {})
+            ),
         }
         return self.submit(lambda db: run_insert(db, "uses", row))
 

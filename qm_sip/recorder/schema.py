@@ -11,7 +11,7 @@ columns hold:
     decisions    at
     purposes     destroy_by, select_by, evaluate_by, selected, evaluated
     recordings   person, started, kept_from, ended
-    uses         person, at
+    uses         person, at, note
     holds        approver, agreed, since, until
     certificates at
     sessions     agent, monitor, account, device, requested, decided, notice_began, notice_ended, first, last,

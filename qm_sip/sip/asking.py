@@ -39,6 +39,7 @@ class Asking:
     """The client half of a leg, and its state."""
 
     owns_call_id: ClassVar[bool] = False
+    call_id: str
 
     def __init__(self, name: LegId, core: Core, local: Address, credentials: Credentials | None) -> None:
         self.name, self.core, self.local = name, core, local
@@ -57,6 +58,7 @@ class Asking:
         self.bye_wanted: HeaderList | None = None
         self.said_gone = False
         self.stamped: HeaderList = ()  # what every message of this leg carries, but a 100
+        self.ending = False
 
     # ------------------------------------------------------------------ what the user asks for
 
@@ -133,8 +135,9 @@ class Asking:
         assert self.dialog is not None
         self.wanted = None
         self.acknowledge(None, now)
-        dialog = self.dialog
+        dialog, self.ending = self.dialog, True
         self.end(now)
+        self.ending = False  # the BYE is a transaction of ours too: we are not gone before it
         self._send_in_dialog(Sent(Purpose.BYE, "BYE", headers, None), dialog, now)
 
     def _ack(self, sent: Sent, dialog: Dialog, body: bytes | None) -> None:
@@ -372,7 +375,8 @@ class Asking:
         self._check_gone()
 
     def _check_gone(self) -> None:
-        if self.phase is Phase.OVER and not self.live and not self.unacked and not self.said_gone:
+        busy = self.live or self.unacked or self.ending
+        if self.phase is Phase.OVER and not busy and not self.said_gone:
             self.said_gone = True
             self.forget()
             self.core.emit(events.LegGone(self.name))
@@ -393,7 +397,7 @@ class Asking:
 
     def forget(self) -> None:
         """Let the user agent forget us."""
-        self.core.legs.pop(self.name, None)
+        self.core.leave(self.name, self.call_id)
         if self.dialog is not None:
             self.core.dialogs.pop(self.dialog.id, None)
 

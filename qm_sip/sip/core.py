@@ -44,6 +44,7 @@ class Core:
         self.layer = TransactionLayer(settings.timers, self.timers, self.send)
         self.legs: dict[LegId, Leg] = {}
         self.dialogs: dict[DialogId, Leg] = {}
+        self.named: dict[str, dict[LegId, None]] = {}  # the legs of each Call-ID
         self.events: list[UaEvent] = []
         self.datagrams: list[Datagram] = []
         self.counts: Counter[str] = Counter()
@@ -62,6 +63,19 @@ class Core:
     def send(self, data: bytes, destination: Address, local: Address) -> None:
         """Put bytes on the way."""
         self.datagrams.append(Datagram(data, destination, local))
+
+    def enter(self, leg: Leg, call_id: str) -> None:
+        """A leg begins."""
+        self.legs[leg.name] = leg
+        self.named.setdefault(call_id, {})[leg.name] = None
+
+    def leave(self, name: LegId, call_id: str) -> None:
+        """A leg is gone."""
+        self.legs.pop(name, None)
+        same = self.named.get(call_id, {})
+        same.pop(name, None)
+        if not same:
+            self.named.pop(call_id, None)
 
     def emit(self, event: UaEvent) -> None:
         """Tell the user."""

@@ -34,7 +34,8 @@ class IncomingLeg(Leg):
         self.invite: Transaction = self.accept(request, local, now)
         self._refresh: Timer | None = None
         self._expiry: Timer | None = None
-        core.legs[name] = self
+        self.call_id = request.call_id
+        core.enter(self, self.call_id)
         core.calls[account] += 1
         core.dialogs[self.dialog.id] = self
         self.respond_to(self.invite, 100, (), None, now)

@@ -49,11 +49,11 @@ class OutgoingLeg(Leg):
         self.calling = replace(calling, destination=destination)
         self.origin = destination
         self._tag = core.token()
-        self._call_id = f"{core.token()}{core.token()}"
+        self.call_id = f"{core.token()}{core.token()}"
         self._number = core.rng.randint(1, 9_999)
         self._told = False  # our user has been told how it ended
         self._forks: dict[str, Dialog] = {}
-        core.legs[name] = self
+        core.enter(self, self.call_id)
         self.invite = Sent(Purpose.CALL, "INVITE", headers, body)
         self.send_again(self.invite, now)
 
@@ -74,7 +74,7 @@ class OutgoingLeg(Leg):
                 header("Max-Forwards", str(self.calling.max_forwards)),
                 header("From", f"{self.calling.from_};tag={self._tag}"),
                 header("To", self.calling.to),
-                header("Call-ID", self._call_id),
+                header("Call-ID", self.call_id),
                 header("CSeq", f"{self._number} INVITE"),
                 *self.core.request_headers(self.local, [*login, *self.stamped, *sent.headers], sent.body),
             ],

@@ -125,6 +125,10 @@ class UserAgent:
         """How many legs are not gone yet."""
         return len(self._core.legs)
 
+    def legs_with(self, call_id: str) -> tuple[LegId, ...]:
+        """The legs that are not gone yet of this Call-ID: one as a rule, of several forks more."""
+        return tuple(self._core.named.get(call_id, ()))
+
     # ------------------------------------------------------------------ commands
 
     def reject_new(self, status: int | None) -> None:

@@ -54,6 +54,7 @@ from qm_sip.recorder.jobs import RenderResult
 from qm_sip.recorder.pool import RendererPool
 from qm_sip.recorder.reaper import Reaper
 from qm_sip.recorder.rows import CallRow, RecordingRow
+from qm_sip.trace.tap import Tap
 from tests.announce.site import RECIPIENT, load
 
 NOW = datetime.now(UTC)
@@ -80,6 +81,7 @@ class State:
     requested: bool = False
     sessions: list[Mapping[str, Any]] = field(default_factory=list)
     dialled: list[str] = field(default_factory=list)
+    tap: Tap | None = None
 
     def __post_init__(self) -> None:
         self.store = Store(self.config.server.storage.directory, self.config.server.storage.key_directory)
