@@ -121,7 +121,7 @@ class Tap:
         self._keep(trace, at, belongs.leg, inbound, data, peer, local)
 
     def _hide(self, call_id: str, belongs: Belongs, known: Trace | None) -> None:
-        """Of this call nothing exists. What another of the same Call-ID has left is added to no more, for a late message
+        """Of this call nothing exists. What another of the same Call-ID has left is added to no more: a late message
         could be of either.
         """
         self.store.unname(call_id)
@@ -133,10 +133,10 @@ class Tap:
 
     def _take_over(self, attempt: Trace, trace: Trace, leg: str) -> None:
         """What looked refused was a call after all."""
-        lines = [line._replace(leg=leg) for line in attempt]
+        lines = list(attempt)
         self.store.drop(attempt)
         for line in lines:
-            trace.add(line)
+            trace.add(line._replace(leg=leg, number=trace.count + 1))
 
     def _belongs_to_none(
         self, call_id: str, at: float, inbound: bool, data: bytes, peer: Address, local: Address
