@@ -111,7 +111,7 @@ class Call:
         self.exchange = Exchange(desk.ua, desk.media.send, book, plan, self.legs)
         self.exchange.carry = lambda leg, message: way.borders[leg].carry(message, In.OFFER)
         for leg in BOTH:
-            self.exchange.sessions[leg] = session = LegSession(leg, desk.session_id(), way.local.host)
+            self.exchange.sessions[leg] = session = LegSession(leg, desk.session_id(), self._own_address(leg))
             session.indicate = partial(self.aware.indication, leg)
         self._row = False  # durable, or known not to be
         self._engine_open = False  # the engine knows this call
@@ -197,8 +197,30 @@ class Call:
         )
         for leg in BOTH:
             outside = leg == self.customer
-            self.desk.media.send(protocol.OpenLeg(self.id, leg, outside=outside, channel=0 if outside else 1))
+            self.desk.media.send(
+                protocol.OpenLeg(
+                    self.id,
+                    leg,
+                    outside=outside,
+                    channel=0 if outside else 1,
+                    address=self._media_address(leg),
+                )
+            )
         self.keypad.agent_is_there()
+
+    def _media_address(self, leg: LegName) -> str | None:
+        """Ours on a leg if it is not the usual one: an offer that we have says of which family its peer is."""
+        theirs = self.exchange.sessions[leg].theirs
+        audio = theirs.audio if theirs else None
+        there = theirs.address_of(audio) if theirs and audio else None
+        ours = self.config.server.media.towards(there or self._own_address(leg))
+        return ours if ours != self.config.server.media.address else None
+
+    def _own_address(self, leg: LegName) -> str:
+        """What we are called on a leg (o=): the socket where the call came in, or an address of the callee's family."""
+        local, there = self.way.local.host, self.way.destination.host
+        same = leg == "caller" or (":" in local) == (":" in there)
+        return local if same else self.config.server.media.towards(there)
 
     def row_opened(self, now: float) -> None:
         self._row = True

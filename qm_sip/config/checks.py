@@ -207,6 +207,12 @@ def connections_are_sane(config: Config, complain: Complain) -> None:
         _check_length(complain, SERVER, connections.keep_alive, (*loc, "keep_alive"), 5, 3600)
 
 
+def media_has_two_families(config: Config, complain: Complain) -> None:
+    media = config.server.media
+    if media.second_address and (":" in media.second_address) == (":" in media.address):
+        complain(SERVER, "is of the same family as media.address", ("media", "second_address"))
+
+
 def load_test_stays_on_loopback(config: Config, complain: Complain) -> None:
     if not config.server.unsafe.load_test:
         return
@@ -221,6 +227,7 @@ def _beyond_loopback(config: Config) -> Iterator[tuple[str, Loc]]:
             yield listen.host, ("sip", "listen")
     for host, loc in (
         (server.media.address, ("media", "address")),
+        (server.media.second_address or "127.0.0.1", ("media", "second_address")),
         (server.sip.external_address or "127.0.0.1", ("sip", "external_address")),
     ):
         if not ip_address(host).is_loopback:
@@ -547,6 +554,7 @@ CHECKS: tuple[Callable[[Config, Complain], None], ...] = (
     tls_is_whole,
     identities_are_distinct,
     connections_are_sane,
+    media_has_two_families,
     load_test_stays_on_loopback,
     keys_are_keys,
     purposes_keep_to_the_code,

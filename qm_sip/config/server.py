@@ -146,8 +146,15 @@ class Media(Model):
 
     address: HostSetting = "127.0.0.1"
     """The address the RTP sockets bind to. Unit: IP address."""
+    second_address: OptionalHost = None
+    """The same of the other family (IPv4, IPv6), for a leg whose peer speaks that. Unit: IP address."""
     ports: Annotated[tuple[Port, Port], AfterValidator(_even_range)] = (20000, 29999)
     """Lowest and highest UDP port for RTP and RTCP; a call uses four. Unit: ports."""
+
+    def towards(self, host: str) -> str:
+        """Our address for a leg whose peer is there: of his family, if we have one."""
+        second = self.second_address
+        return second if second and (":" in second) == (":" in host) else self.address
 
 
 class Storage(Model):

@@ -16,6 +16,7 @@ from qm_sip.errors import StartError
 from qm_sip.net.endpoint import SipEndpoint
 from qm_sip.sip import events as ev
 from qm_sip.sip.events import Address, UaEvent
+from qm_sip.sip.grammar import format_host
 from qm_sip.sip.message import Response, parse
 from qm_sip.sip.ua import UserAgent, UserAgentSettings
 from tests.sip.network import SDP, request
@@ -50,7 +51,7 @@ class Party:
 
     def call(self, leg: str, to: Address) -> None:
         local = self.endpoint.addresses[0]
-        uri = f"sip:x@{to.host}:{to.port}"
+        uri = f"sip:x@{format_host(to.host)}:{to.port}"
         self.ua.invite(
             leg, uri, to=f"<{uri}>", from_="<sip:a@b>", body=SDP, destination=to, local=local, now=self.now
         )

@@ -103,9 +103,11 @@ class Party:
 
     def __init__(self, address: str, server: Address, *, port: int = 5060, rtp: int = 30_000) -> None:
         self.address, self.server, self.port, self.rtp = address, server, port, rtp
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.host = f"[{address}]" if ":" in address else address
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
         self.socket.bind((address, port))
-        self.ear = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.ear = socket.socket(family, socket.SOCK_DGRAM)
         self.ear.bind((address, rtp))  # a closed port would say by ICMP that nobody hears the prompt
         self.heard: list[Message] = []
         self.copies: dict[bytes, int] = {}
@@ -122,7 +124,7 @@ class Party:
 
     @property
     def contact(self) -> str:
-        return f"<sip:me@{self.address}:{self.port}>"
+        return f"<sip:me@{self.host}:{self.port}>"
 
     def send(self, text: str | bytes, to: Address | None = None) -> None:
         data = text.encode() if isinstance(text, str) else text
@@ -133,6 +135,7 @@ class Party:
         ready, _, _ = select.select([self.socket], [], [], max(seconds, 0))
         while ready:
             data, source = self.socket.recvfrom(65_536)
+            source = source[:2]
             self.copies[data] = self.copies.get(data, 0) + 1
             if self.copies[data] == 1:
                 self.heard.append(Message.read(data, source))
@@ -164,9 +167,10 @@ class Party:
     ) -> Leg:
         """Call a number of the server's. `sdp` None: no offer; `changes` replace a header of ours, by its name."""
         leg = Leg(self, f"call{next(_numbers)}@{self.address}", f"t{next(_numbers)}")
-        leg.target = f"sip:{number}@{self.server[0]}:{self.server[1]}"
+        host = f"[{self.server[0]}]" if ":" in self.server[0] else self.server[0]
+        leg.target = f"sip:{number}@{host}:{self.server[1]}"
         leg.remote = f"<{leg.target}>"
-        leg.local = f"<sip:0612345678@{self.address}>;tag={leg.tag}"
+        leg.local = f"<sip:0612345678@{self.host}>;tag={leg.tag}"
         self.legs.append(leg)
         body = leg.sdp() if sdp == "" else sdp
         leg.request(request, headers=headers, body=body or "", **changes)
@@ -216,8 +220,14 @@ class Leg:
     def sdp(self, direction: str = "sendrecv", *, address: str = "", formats: str = "8 0 101") -> str:
         self.version += 1
         address = address or self.party.address
-        lines = ["v=0", f"o=- {self.session} {self.version} IN IP4 {address}", "s=-", f"c=IN IP4 {address}"]
-        lines += ["t=0 0", f"m=audio {self.party.rtp} RTP/AVP {formats}", "a=rtpmap:8 PCMA/8000"]
+        family = "IP6" if ":" in address else "IP4"
+        lines = ["v=0", f"o=- {self.session} {self.version} IN {family} {address}", "s=-"]
+        lines += [
+            f"c=IN {family} {address}",
+            "t=0 0",
+            f"m=audio {self.party.rtp} RTP/AVP {formats}",
+            "a=rtpmap:8 PCMA/8000",
+        ]
         lines += ["a=rtpmap:0 PCMU/8000", "a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-16"]
         return "\r\n".join([*lines, f"a={direction}", ""])
 
@@ -239,7 +249,7 @@ class Leg:
         self.branch = branch or f"z9hG4bK{next(_numbers)}x{self.tag}"
         party = self.party
         fields = {
-            "Via": f"SIP/2.0/{party.transport} {party.address}:{party.port};branch={self.branch}",
+            "Via": f"SIP/2.0/{party.transport} {party.host}:{party.port};branch={self.branch}",
             "Max_Forwards": "70",
             "From": self.local,
             "To": self.remote,

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +122,13 @@ def free_network() -> str:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Site]:
-    """A server that is ready, with its files in memory; everything is gone afterwards."""
+def running(settings: Callable[[Site], str] | None = None) -> Iterator[Site]:
+    """A server that is ready, with its files in memory; everything is gone afterwards. `settings` gives another
+    qm_sip.toml.
+    """
     with tempfile.TemporaryDirectory(prefix="qm_sip-wire-", dir=_memory()) as directory:
         site = Site(Path(directory), free_network())
-        _write(site)
+        _write(site, settings or _settings)
         with _served(site):
             yield site
 
@@ -135,12 +137,12 @@ def _memory() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
-def _write(site: Site) -> None:
+def _write(site: Site, settings: Callable[[Site], str]) -> None:
     load = ROOT / "config" / "examples" / "load"
     shutil.copy(load / "regulation.toml", site.home)
     (site.home / "people.toml").write_text("".join(AGENT.format(number=number) for number in (1, 2)))
     (site.home / "lines.toml").write_text(RULES)
-    (site.home / "qm_sip.toml").write_text(_settings(site))
+    (site.home / "qm_sip.toml").write_text(settings(site))
     (site.home / "password").write_text(PASSWORD + "\n")
     prompts = site.home / "prompts" / "en"
     prompts.mkdir(parents=True)

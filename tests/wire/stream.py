@@ -1,11 +1,13 @@
-"""A party over TCP, by hand: it listens, it connects, and it cuts what it says where it likes."""
+"""A party over TCP or TLS, by hand: it listens, it connects, and it cuts what it says where it likes."""
 
 from __future__ import annotations
 
 import re
 import select
 import socket
+import ssl
 import time
+from pathlib import Path
 
 from tests.wire.party import WAIT, Address, Message, Party
 
@@ -17,8 +19,10 @@ class StreamParty(Party):
 
     transport = "TCP"
 
-    def __init__(self, address: str, server: Address, *, also_udp: bool = False) -> None:
-        super().__init__(address, server)
+    def __init__(
+        self, address: str, server: Address, *, also_udp: bool = False, port: int = 5060, rtp: int = 30_000
+    ) -> None:
+        super().__init__(address, server, port=port, rtp=rtp)
         self._also_udp = also_udp
         self.cut = 0  # bytes of a piece; 0: all at once
         self.pongs = 0
@@ -26,7 +30,7 @@ class StreamParty(Party):
         self.ends: dict[Address, socket.socket] = {}
         self._rest: dict[Address, bytes] = {}
         self._held: list[bytes] | None = None
-        self._door = socket.socket()
+        self._door = socket.socket(self.socket.family)
         self._door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._door.bind((address, self.port))
         self._door.listen()
@@ -38,7 +42,7 @@ class StreamParty(Party):
 
     @property
     def contact(self) -> str:
-        return f"<sip:me@{self.address}:{self.port};transport=tcp>"
+        return f"<sip:me@{self.host}:{self.port};transport={self.transport.lower()}>"
 
     # ---- saying
 
@@ -59,13 +63,18 @@ class StreamParty(Party):
 
     def connect(self) -> socket.socket:
         """One more connection to the server, from any port that is free."""
-        end = socket.socket()
+        end = socket.socket(self.socket.family)
         end.bind((self.address, 0))
         end.settimeout(WAIT)
         end.connect(self.server)
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Its own port tells our connections apart; the server's, those that the server made.
-        self.ends[end.getsockname()] = end
+        name = end.getsockname()[:2]
+        self.ends[name] = end = self.secured(end, server=False)
+        return end
+
+    def secured(self, end: socket.socket, *, server: bool) -> socket.socket:
+        """What is spoken through: over TCP the connection itself."""
         return end
 
     def hold_back(self) -> None:
@@ -98,7 +107,7 @@ class StreamParty(Party):
             for end in ready:
                 if end is self._door:
                     made, source = self._door.accept()
-                    self.ends[source] = made
+                    self.ends[source[:2]] = self.secured(made, server=True)
                 elif end is self.socket:
                     super().pump(0)
                 else:
@@ -107,6 +116,8 @@ class StreamParty(Party):
     def _read(self, end: socket.socket, name: Address) -> None:
         try:
             data = end.recv(65_536)
+            while isinstance(end, ssl.SSLSocket) and end.pending():
+                data += end.recv(65_536)
         except ConnectionError:
             data = b""
         if not data:
@@ -134,3 +145,26 @@ class StreamParty(Party):
         self.copies[data] = self.copies.get(data, 0) + 1
         if self.copies[data] == 1:
             self.heard.append(Message.read(data, name))
+
+
+class TlsParty(StreamParty):
+    """As `StreamParty`, with a certificate, and with a look at the server's."""
+
+    transport = "TLS"
+
+    def __init__(
+        self, address: str, server: Address, ca: Path, certificate: Path, key: Path, **more: int
+    ) -> None:
+        super().__init__(address, server, **{"port": 5061, **more})
+        self.calls = ssl.create_default_context(cafile=str(ca))
+        self.takes = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.takes.load_verify_locations(ca)
+        self.takes.verify_mode = ssl.CERT_REQUIRED
+        for context in (self.calls, self.takes):
+            context.load_cert_chain(certificate, key)
+
+    def secured(self, end: socket.socket, *, server: bool) -> socket.socket:
+        end.settimeout(WAIT)
+        if server:
+            return self.takes.wrap_socket(end, server_side=True)
+        return self.calls.wrap_socket(end, server_hostname=self.server[0])
