@@ -69,10 +69,10 @@ class Via:
         return replace(self, params=(*kept, *marks))
 
     def reply_to(self) -> tuple[str, int]:
-        """Where responses go (18.2.2 with RFC 3581): received and rport, else sent-by. maddr is not
-        followed.
+        """Where responses go (18.2.2 with RFC 3581): received and rport, else sent-by. maddr is not followed. An IPv6
+        address in received has no brackets (25.1), but often it has.
         """
-        host = param(self.params, "received") or self.host
+        host = (param(self.params, "received") or self.host).removeprefix("[").removesuffix("]")
         rport = param(self.params, "rport")
         if rport and rport.isascii() and rport.isdigit():
             return host, int(rport)

@@ -27,6 +27,7 @@ from qm_sip.recorder.rows import RecordingRow
 from tests.announce.helpers import put
 from tests.announce.site import RECIPIENT, environ, load, rewrite, site
 from tests.control.state import NOW, NUMBER, State, decision, make_state, other_call, serving
+from tests.support.certificates import Authority
 
 ROOT = Path(__file__).parents[2]
 
@@ -311,6 +312,47 @@ def test_check_sees_a_host_key_that_cannot_be_made(
     monkeypatch.setenv("QM_SIP_STORAGE_HOST_KEY", "/proc/1/host.key")
     status, found = findings(run, home)
     assert (status, [one["key"] for one in found if one["level"] == "error"]) == (3, ["storage.host_key"])
+
+
+TLS = """
+[sip]
+listen = ["udp:127.0.0.2:5080", "tls:127.0.0.2:5061"]
+[sip.tls]
+certificate = "ours.pem"
+private_key = "ours.key"
+[peers.loose]
+addresses = ["127.0.0.99"]
+next_hop = "127.0.0.99:5061"
+transport = "tls"
+tls_verify = false
+tls_unverified_because = "the carrier signs its own"
+"""
+
+
+@pytest.mark.parametrize(
+    ("lasts", "level", "says"),
+    [
+        (40, "", ""),
+        (20, "advice", "expires on"),
+        (-1, "advice", "expired on"),
+        (None, "error", "cannot be read"),
+    ],
+)
+def test_check_looks_at_certificates(run: Run, home: Path, lasts: int | None, level: str, says: str) -> None:
+    text = (home / "qm_sip.toml").read_text()
+    listen = next(line for line in text.splitlines() if line.startswith("listen"))
+    rewrite(home / "qm_sip.toml", f"[sip]\n{listen}", TLS)
+    if lasts is not None:
+        pair = Authority(home).issue("ours", "127.0.0.2", lasts=timedelta(days=lasts, hours=1))
+        pair.key.chmod(0o644)
+    status, found = findings(run, home)
+    told = [one for one in found if one["file"].endswith(("ours.pem", "ours.key"))]
+    assert (level, True) in [(one["level"], says in one["problem"]) for one in told] or not level
+    assert status == (3 if level == "error" else 0)
+    if lasts is not None:
+        assert any("others than its owner" in one["problem"] for one in told)
+        assert sum("ours.pem" in one["file"] for one in told) == bool(level)
+    assert any("the carrier signs its own" in one["problem"] for one in found)
 
 
 def test_check_advises_a_key_directory_in_memory(
