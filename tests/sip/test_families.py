@@ -1,4 +1,4 @@
-"""A user agent with sockets of several transports and both families: nothing leaves TLS, each peer is met in its own."""
+"""A user agent with sockets of several transports and families: nothing leaves TLS, each peer is met in its own."""
 
 from __future__ import annotations
 
