@@ -90,13 +90,9 @@ class TransactionLayer:
         transaction.begin(now)
         return transaction
 
-    def response(self, response: Response, now: float) -> bool:
-        """Hand a response to its transaction: branch and CSeq method (17.1.3). False if there is none."""
-        transaction = self.clients.get((response.via.branch, response.cseq.method))
-        if transaction is None:
-            return False
-        transaction.receive(response, now)
-        return True
+    def find_client(self, response: Response) -> Transaction | None:
+        """The transaction that a response belongs to: branch and CSeq method (17.1.3)."""
+        return self.clients.get((response.via.branch, response.cseq.method))
 
     def unreachable(self, destination: Address, local: Address, now: float) -> None:
         """The network said that nothing listens there."""

@@ -14,7 +14,7 @@ Typed views (`message.to`, `message.vias` ...) are parsed when first asked for a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from qm_sip.sip.address import NameAddr, Uri
@@ -73,11 +73,16 @@ class Header(NamedTuple):
     raw: str
 
 
+# What `Header(...)` does, without the function in between: a message is made of some ten of them.
+_new: Final = cast(Callable[[type[Header], tuple[str, str, str]], Header], tuple.__new__)
+
+
 def header(name: str, value: str) -> Header:
     """A header of our own making. A line break in it would be an injection, so it is a programming error."""
-    if _BREAK.search(value) or not is_token(name):
+    key = _KNOWN.get(name) or (canonical(name) if is_token(name) else "")
+    if not key or "\n" in value or "\r" in value:
         raise ValueError(f"header {name!r} cannot be written on one line")
-    return Header(canonical(name), value, f"{name}: {value}")
+    return _new(Header, (key, value, f"{name}: {value}"))
 
 
 def canonical(name: str) -> str:
@@ -89,13 +94,14 @@ def canonical(name: str) -> str:
 class Message:
     """What requests and responses share. Treat it as a value: make a new one instead of changing it."""
 
-    __slots__ = ("_views", "body", "headers")
+    __slots__ = ("_firsts", "_views", "body", "headers")
 
     def __init__(self, headers: Iterable[Header | tuple[str, str]] = (), body: bytes = b"") -> None:
         self.headers: tuple[Header, ...] = tuple(
-            h if isinstance(h, Header) else header(h[0], h[1]) for h in headers
+            [h if isinstance(h, Header) else header(h[0], h[1]) for h in headers]
         )
         self.body = body
+        self._firsts: dict[str, str] | None = None
         self._views: dict[str, Any] = {}
 
     @property
@@ -105,11 +111,10 @@ class Message:
 
     def get(self, name: str) -> str | None:
         """The first value of a header, or None. Compact names count as their long form."""
-        key = canonical(name)
-        for h in self.headers:
-            if h.key == key:
-                return h.value
-        return None
+        firsts = self._firsts
+        if firsts is None:
+            firsts = self._firsts = {h.key: h.value for h in reversed(self.headers)}
+        return firsts.get(_KNOWN.get(name) or canonical(name))
 
     def all(self, name: str) -> list[str]:
         """Every value of a header, one per header line, in order."""
@@ -118,6 +123,8 @@ class Message:
 
     def values(self, name: str) -> list[str]:
         """Every value of a list header, lines joined and commas split (7.3.1)."""
+        if self.get(name) is None:
+            return []
         key = canonical(name)
         return [v for h in self.headers if h.key == key for v in split_outside(h.value, ",") if v]
 
@@ -128,9 +135,17 @@ class Message:
 
     def view(self, name: str, parse: Callable[[Message], T]) -> T:
         """A typed reading of this message, made once."""
-        if name not in self._views:
-            self._views[name] = parse(self)
-        return cast(T, self._views[name])
+        found = self._views.get(name)
+        if found is None:
+            found = self._views[name] = parse(self)
+        return cast(T, found)
+
+    def knows(self, like: Message, *names: str) -> None:
+        """Take over the typed readings of headers that stand in another message with the same words."""
+        for name in names:
+            found = like._views.get(name)
+            if found is not None and self.get(name) == like.get(name):
+                self._views.setdefault(name, found)
 
     def require(self, name: str) -> str:
         """The value of a header that must be there."""
@@ -142,22 +157,22 @@ class Message:
     @property
     def vias(self) -> tuple[Via, ...]:
         """All hops, topmost first; an empty place in the list is an error."""
-        return self.view("vias", _parse_vias)
+        return cast(tuple[Via, ...], self._views.get("vias")) or self.view("vias", _parse_vias)
 
     @property
     def via(self) -> Via:
         """The topmost hop; read alone, so that a broken one below cannot keep us from answering."""
-        return self.view("via", lambda m: Via.parse(split_outside(m.require("via"), ",")[0]))
+        return cast(Via, self._views.get("via")) or self.view("via", _parse_via)
 
     @property
     def from_(self) -> NameAddr:
         """From (20.20)."""
-        return self.view("from", lambda m: NameAddr.parse(m.require("from")))
+        return cast(NameAddr, self._views.get("from")) or self.view("from", _parse_from)
 
     @property
     def to(self) -> NameAddr:
         """To (20.39)."""
-        return self.view("to", lambda m: NameAddr.parse(m.require("to")))
+        return cast(NameAddr, self._views.get("to")) or self.view("to", _parse_to)
 
     @property
     def call_id(self) -> str:
@@ -167,19 +182,17 @@ class Message:
     @property
     def cseq(self) -> CSeq:
         """CSeq (20.16)."""
-        return self.view("cseq", lambda m: CSeq.parse(m.require("cseq")))
+        return cast(CSeq, self._views.get("cseq")) or self.view("cseq", _parse_cseq)
 
     @property
     def contacts(self) -> tuple[NameAddr, ...]:
         """Contact (20.10); `*` is not an address and is left out."""
-        return self.view(
-            "contacts", lambda m: tuple(NameAddr.parse(v) for v in m.values("contact") if v != "*")
-        )
+        return self.view("contacts", _parse_contacts)
 
     @property
     def record_route(self) -> tuple[NameAddr, ...]:
         """Record-Route, topmost first."""
-        return self.view("rr", lambda m: tuple(NameAddr.parse(v) for v in m.values("record-route")))
+        return self.view("rr", _parse_record_route)
 
     @property
     def max_forwards(self) -> int | None:
@@ -208,9 +221,33 @@ class Message:
 
 
 def _parse_vias(message: Message) -> tuple[Via, ...]:
-    message.require("via")
-    values = (value for h in message.headers if h.key == "via" for value in split_outside(h.value, ","))
-    return tuple(Via.parse(value) for value in values)
+    top = message.via
+    values = [value for h in message.headers if h.key == "via" for value in split_outside(h.value, ",")]
+    return (top, *[Via.parse(value) for value in values[1:]])
+
+
+def _parse_via(message: Message) -> Via:
+    return Via.parse(split_outside(message.require("via"), ",")[0])
+
+
+def _parse_from(message: Message) -> NameAddr:
+    return NameAddr.parse(message.require("from"))
+
+
+def _parse_to(message: Message) -> NameAddr:
+    return NameAddr.parse(message.require("to"))
+
+
+def _parse_cseq(message: Message) -> CSeq:
+    return CSeq.parse(message.require("cseq"))
+
+
+def _parse_contacts(message: Message) -> tuple[NameAddr, ...]:
+    return tuple([NameAddr.parse(v) for v in message.values("contact") if v != "*"])
+
+
+def _parse_record_route(message: Message) -> tuple[NameAddr, ...]:
+    return tuple([NameAddr.parse(v) for v in message.values("record-route")])
 
 
 class Request(Message):
@@ -228,6 +265,17 @@ class Request(Message):
     ) -> None:
         super().__init__(headers, body)
         self.method, self.uri, self.version = method, uri, version
+
+    def marked(self, via: Via) -> Request:
+        """The same request with another topmost hop. What has been read of it need not be read again."""
+        headers = list(self.headers)
+        at = next(i for i, h in enumerate(headers) if h.key == "via")
+        rest = split_outside(headers[at].value, ",")[1:]
+        headers[at] = header("Via", ", ".join([str(via), *rest]))
+        made = Request(self.method, self.uri, headers, self.body, self.version)
+        made._views = {name: view for name, view in self._views.items() if name != "vias"}
+        made._views["via"] = via
+        return made
 
     @property
     def start_line(self) -> str:
@@ -337,32 +385,37 @@ def _headers(lines: list[str]) -> tuple[list[Header], str]:
     """The headers that can be read, and the first problem met (or "")."""
     headers: list[Header] = []
     problem = ""
-    for line, folds in _unfolded(lines):
+    at, last, vias = 1, len(lines), 0
+    while at < last:
+        line, begun, at = lines[at], at, at + 1
+        while at < last and lines[at][:1] in _FOLD:
+            at += 1  # a line that continues this one (7.3.1)
         name, colon, value = line.partition(":")
         key = _KNOWN.get(name) or _name(name)
-        if not colon or not key or _broken(line) or any(_broken(fold) for fold in folds):
+        if not colon or not key or any(_broken(part) for part in lines[begun:at]):
             problem = problem or "a header line is not a name, a colon and a value"
         elif len(headers) >= MAX_HEADERS:
             return headers, "more than 256 headers"
-        elif folds:
-            parts = [value.strip(" \t"), *(fold.strip(" \t") for fold in folds)]
-            headers.append(Header(key, " ".join(filter(None, parts)), "\r\n".join([line, *folds])))
         else:
-            headers.append(Header(key, value.strip(" \t"), line))
-    if sum(h.key == "via" for h in headers) > MAX_VIAS:
+            vias += key == "via"
+            whole = at == begun + 1
+            headers.append(
+                _new(Header, (key, value.strip(" \t"), line))
+                if whole
+                else _unfold(key, value, lines[begun:at])
+            )
+    if vias > MAX_VIAS:
         problem = problem or "more than 64 Via headers"
     return headers, problem
 
 
-def _unfolded(lines: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Each header's line, with the lines that continue it (7.3.1)."""
-    at, last = 1, len(lines)
-    while at < last:
-        after = at + 1
-        while after < last and lines[after][:1] in (" ", "\t"):
-            after += 1
-        yield lines[at], lines[at + 1 : after]
-        at = after
+def _unfold(key: str, value: str, lines: list[str]) -> Header:
+    """A header that stood on several lines: one value, and the lines as they were."""
+    parts = [value.strip(" \t"), *(line.strip(" \t") for line in lines[1:])]
+    return Header(key, " ".join(filter(None, parts)), "\r\n".join(lines))
+
+
+_FOLD: Final = (" ", "\t")
 
 
 def _broken(line: str) -> bool:
@@ -380,9 +433,9 @@ def _name(name: str) -> str:
 
 def _cut_body(message: Request | Response) -> Request | Response:
     """Content-Length on a datagram: the rest is dropped, a short body is an error, none means all (18.3)."""
-    lengths = {h.value for h in message.headers if h.key == "content-length"}
-    if not lengths:
+    if message.get("content-length") is None:
         return message
+    lengths = {h.value for h in message.headers if h.key == "content-length"}
     value = lengths.pop()
     if lengths or not (value.isascii() and value.isdigit()) or len(value) > 9:
         raise MalformedMessage("Content-Length is not one number", 400, message)

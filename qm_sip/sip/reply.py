@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from qm_sip.sip.events import Address
-from qm_sip.sip.grammar import SipParseError, split_outside
+from qm_sip.sip.grammar import SipParseError
 from qm_sip.sip.message import Header, Request, Response, header
 
 # The reason phrases of RFC 3261 21, RFC 3262-3329, RFC 4412, RFC 6442, RFC 8197 ... that we send or pass on.
@@ -83,11 +83,7 @@ def mark_arrival(request: Request, source: Address) -> Request:
     marked = via.received_from(source.host, source.port, always=source.reliable)
     if marked == via:
         return request
-    headers = list(request.headers)
-    at = next(i for i, h in enumerate(headers) if h.key == "via")
-    rest = split_outside(headers[at].value, ",")[1:]
-    headers[at] = header("Via", ", ".join([str(marked), *rest]))
-    return Request(request.method, request.uri, headers, request.body, request.version)
+    return request.marked(marked)
 
 
 def reply_address(request: Request, local: Address) -> Address:

@@ -258,8 +258,12 @@ class UserAgent:
     # ------------------------------------------------------------------ messages
 
     def _response(self, response: Response, source: Address, now: float) -> None:
+        asked = self._core.layer.find_client(response)
+        if asked is not None:
+            response.knows(asked.request, "from", "cseq")
         check_response(response)
-        if self._core.layer.response(response, now):
+        if asked is not None:
+            asked.receive(response, now)
             self._porter.met(source, now)
         else:
             self._core.counts["stray-response"] += 1

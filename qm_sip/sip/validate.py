@@ -5,7 +5,6 @@ RFC 3261 8.1.1 (what every request must carry), 8.2.2, 16.3, 18.3; verdicts of R
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Final
 
 from qm_sip.sip.grammar import SipParseError
@@ -53,14 +52,15 @@ def check_response(response: Response) -> None:
 
 
 def _check_common(message: Message) -> None:
-    counts = Counter(h.key for h in message.headers if h.key in _SINGLE)
+    keys = [h.key for h in message.headers if h.key in _SINGLE]
     for key in _ONCE:
-        if counts[key] != 1:
+        if keys.count(key) != 1:
             raise SipParseError(f"{key} must stand in a message exactly once")
-    if any(count > 1 for count in counts.values()):
+    if len(set(keys)) != len(keys):
         raise SipParseError("a header that may stand only once stands there more often")
     if not message.call_id:
         raise SipParseError("Call-ID is empty")
-    if any(via.version != "2.0" for via in message.vias):
-        raise SipParseError("a Via is not of SIP/2.0")
+    for via in message.vias:
+        if via.version != "2.0":
+            raise SipParseError("a Via is not of SIP/2.0")
     _ = message.from_, message.to, message.cseq

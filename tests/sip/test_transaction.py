@@ -67,7 +67,9 @@ class Bench:
         transaction.respond(reply(transaction.request, status, tag="t"), self.now)
 
     def get(self, transaction: Transaction, status: int) -> None:
-        assert self.layer.response(reply(transaction.request, status, tag="t"), self.now)
+        response = reply(transaction.request, status, tag="t")
+        assert self.layer.find_client(response) is transaction
+        transaction.receive(response, self.now)
 
     def times(self, word: bytes) -> list[float]:
         return [at for at, data in self.sent if data.split(b"\r\n")[0].find(word) >= 0]
@@ -193,7 +195,7 @@ def test_a_response_finds_its_transaction_by_branch_and_method(bench: Bench) -> 
     calling = bench.client("INVITE")
     other = parse(request("CANCEL"))
     assert isinstance(other, Request)
-    assert not bench.layer.response(reply(other, 200, tag="t"), 0)
+    assert bench.layer.find_client(reply(other, 200, tag="t")) is None
     assert calling.state is State.CALLING
 
 
