@@ -35,11 +35,13 @@ class Base(Reading):
         except (sqlite3.Error, OSError) as error:
             raise StartError(f"cannot open the catalog {path}: {error}") from None
 
-    def submit(self, change: Callable[[Connection], T]) -> Future[T]:
-        """Queue a change; the Future is done when it is durable."""
+    def submit(self, change: Callable[[Connection], T], *, patient: bool = False) -> Future[T]:
+        """Queue a change; the Future is done when it is durable. `patient`: nobody waits for it, it may ride along
+        with the next.
+        """
         if self._writer is None:
             raise BrokenInvariant("a catalog opened for reading was asked to write")
-        return self._writer.submit(change)
+        return self._writer.submit(change, patient=patient)
 
     def close(self) -> None:
         """Write what is queued, then close."""

@@ -106,9 +106,21 @@ class Catalog(Forgetting, Sessions):
         }
         insert(db, "parties", columns, replace=True)
 
-    def add_told(self, call: CallId, party: str, told: Told, receipts: Sequence[Any] = ()) -> Future[None]:
+    def add_told(
+        self,
+        call: CallId,
+        party: str,
+        told: Told,
+        receipts: Sequence[Any] = (),
+        *,
+        patient: bool = False,
+    ) -> Future[None]:
         """Enter what a party has been told; `receipts` are the RTCP receiver reports of that time."""
-        return self.submit(lambda db: self._insert_told(db, call, party, told, receipts))
+
+        def change(db: Connection) -> None:
+            self._insert_told(db, call, party, told, receipts)
+
+        return self.submit(change, patient=patient)
 
     def _insert_told(
         self, db: Connection, call: CallId, party: str, told: Told, receipts: Sequence[Any]
@@ -166,7 +178,13 @@ class Catalog(Forgetting, Sessions):
         return [self._seal.open("parties", f"{call}/{party}", sealed)["person"] for party, sealed in found]
 
     def record_decision(
-        self, call: CallId, decision: Decision, at: datetime, about: str = "recording"
+        self,
+        call: CallId,
+        decision: Decision,
+        at: datetime,
+        about: str = "recording",
+        *,
+        patient: bool = False,
     ) -> Future[int]:
         """Enter a decision with its reasons, in order. `about`: what was asked (if-told, recording, new-agent)."""
         row = {
@@ -186,19 +204,25 @@ class Catalog(Forgetting, Sessions):
             _insert_reasons(db, call, number, decision.reasons)
             return number
 
-        return self.submit(change)
+        return self.submit(change, patient=patient)
 
-    def add_spans(self, call: CallId, spans: Sequence[Span]) -> Future[None]:
+    def add_spans(self, call: CallId, spans: Sequence[Span], *, patient: bool = False) -> Future[None]:
         """Enter the spans so far: what a crash would otherwise take. `finish_call` replaces them, for good."""
 
         def change(db: Connection) -> None:
             if one(db, "select state from calls where id = ?", call) == "open":
                 _replace_spans(db, call, spans)
 
-        return self.submit(change)
+        return self.submit(change, patient=patient)
 
     def finish_call(
-        self, call: CallId, ended: datetime | None, spans: Sequence[Span], reasons: Sequence[Reason] = ()
+        self,
+        call: CallId,
+        ended: datetime | None,
+        spans: Sequence[Span],
+        reasons: Sequence[Reason] = (),
+        *,
+        patient: bool = False,
     ) -> Future[Outcome]:
         """End a call. Its outcome follows from its spans, which must add up (I8)."""
         if not book.add_up(spans):
@@ -217,7 +241,7 @@ class Catalog(Forgetting, Sessions):
             _insert_reasons(db, call, None, given)
             return outcome
 
-        return self.submit(change)
+        return self.submit(change, patient=patient)
 
     # ------------------------------------------------------------- confidential
 

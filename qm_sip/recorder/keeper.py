@@ -91,15 +91,19 @@ class CatalogKeeper:
                 self._open_row(word)
             case NoteDecision():
                 at = self._at(word.at)
-                self._watch(lambda: self._catalog.record_decision(word.call, word.decision, at, word.about))
+                self._watch(
+                    lambda: self._catalog.record_decision(
+                        word.call, word.decision, at, word.about, patient=True
+                    )
+                )
             case NoteTold():
                 party = self._told_party(word.call)
-                self._watch(lambda: self._catalog.add_told(word.call, party, word.told))
+                self._watch(lambda: self._catalog.add_told(word.call, party, word.told, patient=True))
             case NoteParty():
                 row = self._party_row(word.party, None)
                 self._watch(lambda: self._catalog.add_party(word.call, row))
             case NoteSpans():
-                self._watch(lambda: self._catalog.add_spans(word.call, word.spans))
+                self._watch(lambda: self._catalog.add_spans(word.call, word.spans, patient=True))
             case FinishRow():
                 self._finish_row(word)
             case CountConfidential():
@@ -273,7 +277,9 @@ class CatalogKeeper:
     def _finish_row(self, word: FinishRow) -> None:
         self._party.pop(word.call, None)
         ended = self._at(word.ended)
-        self._watch(lambda: self._catalog.finish_call(word.call, ended, word.spans, word.reasons))
+        self._watch(
+            lambda: self._catalog.finish_call(word.call, ended, word.spans, word.reasons, patient=True)
+        )
 
     def _open_recording(self, word: OpenRecording) -> None:
         facts = self._party.get(word.call)

@@ -3,6 +3,9 @@
 A caller hands in a function and gets a Future, done when the change is on the disk: WAL with
 synchronous=FULL, one commit for all that queued up while the last one was being synced. A function that
 raises is undone alone.
+
+A commit costs a sync, whatever is in it. So a change that nobody waits for (`patient`) is committed with the next one
+that somebody does wait for, or by itself after `PATIENCE`. The order of changes is always that of their coming.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -19,6 +24,7 @@ T = TypeVar("T")
 Job = tuple[Callable[[sqlite3.Connection], Any], "Future[Any]"]
 
 BATCH = 200
+PATIENCE = 0.05  # seconds
 
 # What a disk can do to a change, and may not do to it tomorrow: the primary codes of sqlite.org/rescode.html.
 _TROUBLE = frozenset(
@@ -43,20 +49,24 @@ def connect(path: Path) -> sqlite3.Connection:
 
 class Writer:
     def __init__(self, path: Path) -> None:
-        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: deque[Job] = deque()
+        self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()  # rung with: does somebody wait?
         self._connection = connect(path)
         self._lock = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="catalog-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, change: Callable[[sqlite3.Connection], T]) -> Future[T]:
+    def submit(self, change: Callable[[sqlite3.Connection], T], *, patient: bool = False) -> Future[T]:
         """Queue a change. The Future is done when it is durable, or holds what it raised."""
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
                 raise RuntimeError("the catalog is closed")
-            self._queue.put((change, future))
+            first = not self._jobs
+            self._jobs.append((change, future))
+        if first or not patient:
+            self._bell.put(not patient)
         return future
 
     def close(self) -> None:
@@ -65,30 +75,33 @@ class Writer:
             if self._closed:
                 return
             self._closed = True
-            self._queue.put(None)
+        self._bell.put(True)
         self._thread.join()
         self._connection.close()
 
     def _run(self) -> None:
-        going = True
-        while going:
-            batch, going = self._next_batch()
-            if batch:
+        while self._jobs or not self._closed:
+            self._wait()
+            if batch := self._next_batch():
                 self._commit(batch)
 
-    def _next_batch(self) -> tuple[list[Job], bool]:
-        """Wait for one change, take with it what is there already."""
-        batch: list[Job] = []
-        while len(batch) < BATCH:
+    def _wait(self) -> None:
+        """Until somebody waits for a change, or one that nobody waits for has had its time."""
+        hurry = self._bell.get()
+        until = time.monotonic() + PATIENCE
+        while not hurry and (left := until - time.monotonic()) > 0:
             try:
-                job = self._queue.get(block=not batch)
+                hurry = self._bell.get(timeout=left)
             except queue.Empty:
-                break
-            if job is None:
-                return batch, False
-            if job[1].set_running_or_notify_cancel():
-                batch.append(job)
-        return batch, True
+                return
+
+    def _next_batch(self) -> list[Job]:
+        """What is there. If more is left than one commit takes, the bell is rung for it."""
+        with self._lock:
+            taken = [self._jobs.popleft() for _ in range(min(BATCH, len(self._jobs)))]
+            if self._jobs:
+                self._bell.put(True)
+        return [job for job in taken if job[1].set_running_or_notify_cancel()]
 
     def _commit(self, batch: list[Job]) -> None:
         try:
