@@ -6,6 +6,8 @@
 - `capture`, `recording`: the gate (closed, telling, open, refused), and the taps asked for through it.
 - `book`, `spans`: what is written down of a call, which adds up to its length and has one outcome.
 - `words`, `reasons`, `headers`: what a call asks to be kept; why it was not recorded; what crosses the legs.
+- `transfer`, `target`, `referral`, `joining`: a REFER, and whom it leads to.
+- `replacing`, `seat`: how one leg takes another's place.
 - `switchboard`, `desk`: who is calling, where it goes, and which call an event belongs to.
 
 No sockets, no clock, no threads: a day of calls runs in a test in a second.

@@ -236,6 +236,7 @@ class Arrival:
             reliable=self.event.source.reliable and target.transport != "udp",
             session_id=self.session_id,
             peer=route.to,
+            caller_peer=self.peer,
         )
 
     def _borders(self, source: Peer, target: Peer, facts: CallFacts) -> tuple[Border, Border]:

@@ -79,6 +79,11 @@ class Aware:
         if self._call.config.server.sip.record_indication != "never" and TAG in tags:
             self._knowing.add(leg)
 
+    def left(self, leg: LegName) -> None:
+        """Another phone is there now."""
+        self._knowing.discard(leg)
+        self._wishes.pop(leg, None)
+
     def wishes(self, leg: LegName, message: Request | Response, now: float) -> None:
         """What that phone asks for, if it says something new."""
         wish, call = wish_of(message), self._call

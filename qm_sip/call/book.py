@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qm_sip.call.spans import Span, SpanBook, outcome
-from qm_sip.call.words import FinishRow, ForgetCall, Keeper, NoteSpans, OpenRow, Word
-from qm_sip.policy.facts import CallFacts, CallId, Outcome, Reason, SpanState
+from qm_sip.call.words import FinishRow, ForgetCall, Keeper, NoteSpans, NoteTransfer, OpenRow, Word
+from qm_sip.policy.facts import CallFacts, CallId, Outcome, Reason, Role, SpanState
 
 # Nothing comes after these: what the agent or the customer decided holds to the end of the call, held or not.
 FINAL = frozenset({SpanState.PRIVATE, SpanState.OBJECTED})
@@ -104,6 +104,11 @@ class Book:
         self.changed()
         if state is not SpanState.TOLD:  # a moment between the prompt and the first sample
             self._keeper.keep(NoteSpans(self.call, _up_to(self._spans.spans(at), state, reason)))
+
+    def moved(self, how: str, gone: Role | None, came: Role | None, at: float) -> None:
+        """Somebody else has come in the place of one of the two."""
+        if not self.ended:
+            self._keeper.keep(NoteTransfer(self.call, self.ms(at), how, gone, came))
 
     @property
     def interrupted(self) -> bool:

@@ -34,17 +34,20 @@ from qm_sip.call.passing import Passing
 from qm_sip.call.pausing import Pausing
 from qm_sip.call.private import PrivateCall
 from qm_sip.call.recording import Recording
-from qm_sip.call.session import LegSession, read_sdp, unreadable, unrecordable
+from qm_sip.call.seat import Newcomer, came, settle
+from qm_sip.call.session import LegSession, answering, read_sdp, unreadable, unrecordable
 from qm_sip.call.states import CALLEE_PENDING, CALLEE_UP, CALLER_PENDING, CALLER_UP, Happening, State, step
 from qm_sip.call.statuses import passable
+from qm_sip.call.transfer import Transfers
 from qm_sip.call.voice import Tongue, Voice
 from qm_sip.call.who import Who
 from qm_sip.call.words import NoteDecision, NoteObjection, NotePrivate, NoteTold
-from qm_sip.config import Config
+from qm_sip.config import Config, Peer
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
-from qm_sip.policy.facts import CallFacts, Decision, Party, SpanState, Use
+from qm_sip.policy.facts import CallFacts, Decision, LineKind, Party, SpanState, Use
 from qm_sip.policy.identify import line_of
+from qm_sip.policy.reasons import PRIVATE_CALL
 from qm_sip.sip import events as sip
 from qm_sip.sip.body import Part, compose, place
 from qm_sip.sip.message import Request, Response
@@ -71,7 +74,24 @@ class Way:
     borders: Mapping[LegName, Border]  # by the leg that a message comes from
     reliable: bool  # both legs began over TCP
     session_id: str  # the caller's
-    peer: str
+    peer: str  # of the callee's leg
+    caller_peer: str
+
+    def peer_of(self, leg: LegName) -> str:
+        return self.caller_peer if leg == "caller" else self.peer
+
+    def with_other(self, leg: LegName, name: str, peer: Peer, address: str) -> Way:
+        """The same call, with somebody else on that leg. What the old caller said of himself is not the new one's."""
+        far = other(leg)
+        mine, theirs = replace(self.borders[leg], source=peer), replace(self.borders[far], target=peer)
+        way = replace(self, borders={leg: mine, far: theirs})
+        if leg == "caller":
+            return replace(way, caller_peer=name, from_=address, headers=[], beside=(), before=0)
+        return replace(way, peer=name, to=address)
+
+    def after(self, hops: int) -> Way:
+        """The same call, so many hops away from its end (RFC 7332)."""
+        return replace(self, max_forwards=hops)
 
 
 class Call:
@@ -106,10 +126,11 @@ class Call:
         self.aware = Aware(self)
         book.changed = self.aware.changed
         self.private, self.objections, self.pausing = PrivateCall(self), Objections(self), Pausing(self)
+        self.transfers = Transfers(self)
         self.listeners: dict[str, Listening] = {}  # by the tap that each hears
         plan = Relay(self.id, desk.media.send) if capture else Direct()
         self.exchange = Exchange(desk.ua, desk.media.send, book, plan, self.legs)
-        self.exchange.carry = lambda leg, message: way.borders[leg].carry(message, In.OFFER)
+        self.exchange.carry = lambda leg, message: self.way.borders[leg].carry(message, In.OFFER)
         for leg in BOTH:
             self.exchange.sessions[leg] = session = LegSession(leg, desk.session_id(), self._own_address(leg))
             session.indicate = partial(self.aware.indication, leg)
@@ -352,6 +373,37 @@ class Call:
         if self.state is State.TALKING:
             self._connect(now)
 
+    def picked_up(self, newcomer: Newcomer, now: float) -> None:
+        """Somebody else answers in the callee's stead, while his phone still rings."""
+        was, rang = self.state, self.legs["callee"]
+        self.legs["callee"] = newcomer.leg
+        self.exchange.sessions["callee"] = newcomer.session
+        settle(self, newcomer)
+        self.desk.seated(self, "callee", rang)
+        self.desk.loose(rang, None)
+        self.desk.ua.cancel(rang, now=now)
+        gone = self.who.role_on("callee")
+        self.who.is_another("callee", newcomer.names, now)
+        self.book.moved(newcomer.how, gone, came(self, "callee"), now)
+        self._move(Happening.CALLEE_ANSWERED)
+        self.answer_newcomer(newcomer, now)
+        self.exchange.learn("callee", newcomer.session.theirs)
+        caller = self.exchange.sessions["caller"]
+        if was is State.CALLING and caller.theirs is not None and newcomer.session.theirs is not None:
+            self.exchange.learn("caller", caller.theirs)
+            agreed = answering(caller.theirs, newcomer.session.theirs)
+            self._answer_caller(self.exchange.towards("caller", agreed), [], now)
+        if self.state is State.TALKING:
+            self._connect(now)
+
+    def answer_newcomer(self, newcomer: Newcomer, now: float) -> None:
+        """200 to whoever called us to take a place: his audio is wanted where the other side's goes."""
+        session = newcomer.session
+        sdp = self.exchange.description_for(session)
+        agreed = answering(session.theirs, sdp) if session.theirs and sdp else None
+        body = self.exchange.plan.towards(session, agreed) if agreed else None
+        self.desk.ua.answer(newcomer.leg, body, headers=[headers.SDP] if body else [], now=now)
+
     def _unusable(self, response: Response, theirs: Sdp | None) -> bool:
         """An answer that cannot be read, or, on a relayed call, not be relayed (RFC 3261 13.2.2.4: ACK, then
         BYE).
@@ -550,7 +602,8 @@ class Call:
             self.desk.ua.reject_offer(self.legs[leg], 415, headers=[ACCEPT], now=now)
             return
         self.aware.wishes(leg, request, now)
-        self.exchange.offered(leg, request, now, talking=self.state is State.TALKING)
+        talking = self.state is State.TALKING and not self.exchange.waiting
+        self.exchange.offered(leg, request, now, talking=talking)
 
     def offer_answered(self, leg: LegName, response: Response, now: float) -> None:
         """Our re-INVITE was answered. If that ended a hold, what had to wait for it goes on."""
@@ -573,8 +626,13 @@ class Call:
             listening.resumed(now)
 
     def told_in_dialog(self, leg: LegName, token: int, request: Request, now: float) -> None:
-        """INFO, MESSAGE, UPDATE without SDP and the like."""
-        self.passing.asked(leg, token, request, now)
+        """INFO, MESSAGE, REFER, UPDATE without SDP and the like."""
+        if request.method == "REFER":
+            self.transfers.referred(leg, token, request, now)
+        elif request.method == "NOTIFY":
+            self.transfers.notified(leg, token, request, now)
+        else:
+            self.passing.asked(leg, token, request, now)
 
     def become_confidential(self, now: float) -> None:
         """From this moment no media socket is open here, and nothing more is written of this call (I1, I8).
@@ -596,6 +654,22 @@ class Call:
         self._leave_engine(now)
         self.stop_telling(now)
         self._finish()
+
+    def become_private(self, now: float) -> None:
+        """Somebody comes whose calls are nobody's business: nothing more is kept or heard (row 5)."""
+        if self.unsaid or self.facts.kind is LineKind.PRIVATE:
+            return
+        for listening in list(self.listeners.values()):
+            listening.stop("private", now)
+        self.facts = replace(self.facts, kind=LineKind.PRIVATE)
+        if self.recording:
+            self.desk.media.send(protocol.VoidProofs(self.id, None, PRIVATE_CALL.code))
+            self.recording.stop(PRIVATE_CALL, SpanState.PRIVATE, now)
+            self._leave_engine(now)
+            self.stop_telling(now)
+        else:
+            self.book.add_reason(PRIVATE_CALL)
+            self.book.span(SpanState.PRIVATE, now, PRIVATE_CALL.code)
 
     # ================================================================ going direct
 
@@ -645,6 +719,8 @@ class Call:
     def ended_by(self, leg: LegName, request: Request | None, why: str, now: float) -> None:
         """CANCEL, BYE or a dead dialog on that leg: end the other, then close what is open."""
         was = self.state
+        if self.transfers.outlives(leg, now):
+            return
         if self._move(Happening.CALLER_GONE if leg == "caller" else Happening.CALLEE_GONE) is None:
             return
         passed = self.way.borders[leg].carry(request, In.ENDING) if request else []
@@ -655,6 +731,16 @@ class Call:
         else:
             self._end_caller(was, 480, passed, now)
         self._wind_up(now)
+
+    def only(self, leg: LegName, now: float) -> None:
+        """Whoever was on that leg before has stopped sending: what comes now is of the one who is there (I2)."""
+        if self.state is State.TALKING and self.in_engine:
+            self.exchange.learn(leg, self.exchange.sessions[leg].theirs)
+
+    def hand_over(self, leg: LegName, now: float) -> None:
+        """Whoever is on that leg goes on in another call; this one is over, and its other leg is seen to."""
+        if self._move(Happening.CALLER_GONE if leg == "caller" else Happening.CALLEE_GONE) is not None:
+            self._wind_up(now)
 
     def hang_up(self, now: float) -> None:
         """End both legs: the server is told to stop now."""
@@ -678,6 +764,7 @@ class Call:
             self.desk.ua.bye(self.legs["caller"], headers=passed, now=now)
 
     def _wind_up(self, now: float) -> None:
+        self.transfers.call_over(now)
         if self.recording:
             self.recording.give_up_telling(now)
         if self.state is State.CLOSING:

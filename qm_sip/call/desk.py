@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from qm_sip.config import Config
 from qm_sip.media import protocol
+from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import CallFacts, Party
 from qm_sip.private import Private
+from qm_sip.sip.dialog import DialogId
+from qm_sip.sip.events import LegId, UaEvent
 from qm_sip.sip.timers import Timers
 from qm_sip.sip.ua import Credentials, UserAgent
 
 if TYPE_CHECKING:
     from qm_sip.call.call import Call
     from qm_sip.call.service import ServiceCall
+
+
+Listener = Callable[["UaEvent", float], None]
 
 
 class Media(Protocol):
@@ -29,6 +36,7 @@ class Met:
 
     confidential: bool
     party: Party
+    private: bool = False  # a number whose calls are nobody's business, or one for emergencies (rows 1 and 5)
 
 
 class Desk(Protocol):
@@ -62,6 +70,15 @@ class Desk(Protocol):
 
     def calling(self, call: Call) -> None:
         """The callee leg is about to begin: its events are the call's."""
+
+    def seated(self, call: Call, at: LegName, was: LegId) -> None:
+        """Another leg has taken that place in the call; whoever had it is on his way out."""
+
+    def loose(self, leg: LegId, listener: Listener | None) -> None:
+        """A leg that has, or has no more, a place in a call: its events go there."""
+
+    def call_of(self, dialog: DialogId) -> tuple[Call, LegName] | None:
+        """Whose dialog that is, as its peer names it."""
 
     def takes_private(self, party: Party) -> bool:
         """Whether this agent wanted his next call to be private; a wish for one call is used up by it."""

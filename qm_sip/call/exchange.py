@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from qm_sip.call import headers
 from qm_sip.call.book import Book
 from qm_sip.call.media_plan import Direct, Plan, Relay, Send, other
-from qm_sip.call.session import KEPT, LegSession, holds, read_sdp, unrecordable
+from qm_sip.call.session import KEPT, SILENCED, LegSession, as_many_streams, holds, read_sdp, unrecordable
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import SpanState
 from qm_sip.sip.body import description
 from qm_sip.sip.events import LegId
 from qm_sip.sip.message import Message, Request, Response
-from qm_sip.sip.sdp import Sdp, keep_formats
+from qm_sip.sip.sdp import Direction, Sdp, keep_formats, with_direction
 from qm_sip.sip.ua import UserAgent
 
 log = logging.getLogger("qm_sip.call")
@@ -56,6 +56,8 @@ class Exchange:
         )
         self.carry: Callable[[LegName, Message], headers.Headers] = lambda leg, message: []
         self._wish: Done | None = None  # to try it as soon as no offer is in transit
+        self._absent: LegName | None = None  # whose place is empty, or being taken by another leg
+        self._follow: set[LegName] = set()  # whose answer may change what the other has been told
 
     # ---------------------------------------------------------------- the first exchange
 
@@ -133,6 +135,7 @@ class Exchange:
             self._ours.discard(leg)
             self.learn(leg, theirs)
             self._tried(leg, now, agreed=theirs is not None)
+            self._follow_up(leg, now)
             return
         asker, self._asker = self._asker, None
         if asker is None:
@@ -235,6 +238,87 @@ class Exchange:
             self._send(protocol.Hold(self.book.call, on=False))
         self.book.gap_over(SpanState.HOLD, now)
 
+    # ---------------------------------------------------------------- another leg in the place of one
+
+    @property
+    def idle(self) -> bool:
+        """Whether no offer is in transit, and both places are taken."""
+        return self.quiet and self._absent is None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no offer is in transit."""
+        return not (self._asker or self._ours or self._late)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether one of the two waits for somebody to take the other place."""
+        return self._absent is not None
+
+    def left(self, leg: LegName, now: float) -> None:
+        """That side has gone, and the other waits for somebody else: nothing is kept meanwhile (EXT-1)."""
+        self._vacate(leg, now)
+        self._hold(leg, now)
+
+    def _vacate(self, leg: LegName, now: float) -> None:
+        """What was in transit from or to that side will not be answered any more."""
+        self._absent, rest = leg, other(leg)
+        if self._asker == rest:
+            self.ua.reject_offer(self.legs[rest], 491, now=now)
+        if self._asker is not None:
+            self.sessions[self._asker].offering = None
+        self._asker, self._withdrawn = None, False
+        self._late = None if self._late == leg else self._late
+        if leg in self._ours:
+            self._ours.discard(leg)
+            self._tried(leg, now, agreed=False)
+
+    def description_for(self, session: LegSession) -> Sdp | None:
+        """What that leg, or one that is to take its place, is offered: the other side, as if nobody held it."""
+        rest = self.sessions[other(session.name)]
+        if rest.theirs is None:
+            return None
+        theirs = rest.theirs
+        if session.name in self._held and theirs.audio and theirs.direction_of(theirs.audio) in SILENCED:
+            theirs = with_direction(theirs, Direction.SENDRECV)
+        return as_many_streams(self._spoken(theirs, rest), session.theirs)
+
+    def _spoken(self, theirs: Sdp, rest: LegSession) -> Sdp:
+        """Relayed, both sides must speak the same: nothing is transcoded."""
+        voices = (*rest.voices, "telephone-event")
+        return keep_formats(theirs, voices) if isinstance(self.plan, Relay) else theirs
+
+    def put(self, session: LegSession, now: float) -> None:
+        """Another leg is in that place from now on. Nothing is sent until `joined`: who it is comes first (I5)."""
+        self._vacate(session.name, now)
+        self.sessions[session.name] = session
+
+    def joined(self, leg: LegName, now: float, *, told: bool) -> None:
+        """Tell each of the two of the other; `told`: the newcomer has been."""
+        self._absent, held = None, leg in self._held
+        self.learn(leg, self.sessions[leg].theirs)
+        if not told:
+            self._offer_if_changed(leg, now)
+        if held or isinstance(self.plan, Direct):
+            self._offer_if_changed(other(leg), now)
+        self._follow = set(self._ours) if isinstance(self.plan, Direct) else set()
+        self._resume(leg, now)
+        self._perhaps_try(now)
+
+    def _offer_if_changed(self, leg: LegName, now: float) -> None:
+        session = self.sessions[leg]
+        before, sdp = session.said, self.description_for(session)
+        if sdp is None or self.plan.towards(session, sdp) == before:
+            return
+        self._ours.add(leg)
+        self.ua.reoffer(self.legs[leg], session.said, headers=[headers.SDP], now=now)
+
+    def _follow_up(self, leg: LegName, now: float) -> None:
+        """His answer may name another address than the other was told when the two were joined."""
+        if leg in self._follow:
+            self._follow.discard(leg)
+            self._offer_if_changed(other(leg), now)
+
     # ---------------------------------------------------------------- going direct
 
     def go_direct(self, now: float) -> None:
@@ -246,6 +330,8 @@ class Exchange:
         self._offer_each_other(now)
 
     def _offer_each_other(self, now: float) -> None:
+        if self._absent is not None:
+            return  # whoever takes that place is told then
         self._ours = {leg for leg in self.sessions if self.sessions[other(leg)].theirs is not None}
         for leg in sorted(self._ours):
             theirs = self.sessions[other(leg)].theirs
@@ -258,7 +344,7 @@ class Exchange:
 
         Not before an offer that is in transit has been answered: it was made to the relay.
         """
-        if self._asker is not None or self._ours or self._late is not None:
+        if not self.idle:
             self._wish = done
             return
         self._wish = None

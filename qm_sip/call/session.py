@@ -8,16 +8,27 @@ from relayed to direct looks to each side like one session whose address changed
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from qm_sip.media import protocol
 from qm_sip.media.protocol import Directionality, LegName
 from qm_sip.sip.body import description
 from qm_sip.sip.message import Request, Response
-from qm_sip.sip.sdp import Direction, Format, OriginOf, Sdp, SdpError, with_record
+from qm_sip.sip.sdp import (
+    Direction,
+    Format,
+    OriginOf,
+    Sdp,
+    SdpError,
+    answer,
+    reject_stream,
+    with_record,
+)
 
 VOICES = ("PCMA", "PCMU")
 KEPT = (*VOICES, "telephone-event")
 HELD = frozenset({Direction.SENDONLY, Direction.INACTIVE})
+SILENCED = frozenset({Direction.RECVONLY, Direction.INACTIVE})  # what one answers who is held
 
 
 class LegSession:
@@ -102,6 +113,29 @@ def unrecordable(sdp: Sdp) -> str | None:
     if audio.protocol.upper() not in ("RTP/AVP", "RTP/AVPF"):
         return "encrypted"
     return None if first_voice(sdp) else "codec"
+
+
+def as_many_streams(sdp: Sdp, before: Sdp | None) -> Sdp:
+    """No stream that was ever described may disappear from a dialog (RFC 3264 8): those beyond ours are refused."""
+    missing = before.media[len(sdp.media) :] if before is not None else ()
+    return replace(sdp, media=(*sdp.media, *map(reject_stream, missing))) if missing else sdp
+
+
+def answering(offered: Sdp, heard_at: Sdp) -> Sdp | None:
+    """An answer to that offer which sends its audio where `heard_at` wants it: two who both made an offer are joined.
+    None: they have no voice in common that is known here, or one of them speaks SRTP.
+    """
+    audio, theirs = offered.audio, heard_at.audio
+    if unrecordable(offered) or unrecordable(heard_at) or audio is None or theirs is None:
+        return None
+    common = [codec.name for codec in codecs(offered) if codec.name in {c.name for c in codecs(heard_at)}]
+    address = heard_at.address_of(theirs) or "0.0.0.0"
+    if not set(common) & set(VOICES):
+        return None
+    way = heard_at.direction_of(theirs)
+    return answer(
+        offered, 0, 0, address, theirs.port, names=common, direction=way, rtcp_port=theirs.rtcp_port
+    )
 
 
 def remote(call: str, leg: LegName, sdp: Sdp) -> protocol.SetRemote | None:

@@ -16,9 +16,10 @@ from qm_sip.announce.prompts import PromptLibrary
 from qm_sip.announce.receipts import Receipt
 from qm_sip.call.arrival import Arrival, CallRefused
 from qm_sip.call.call import Call
-from qm_sip.call.desk import Media, Met
+from qm_sip.call.desk import Listener, Media, Met
 from qm_sip.call.listening import Listening
 from qm_sip.call.recording import Recording
+from qm_sip.call.replacing import asks_for_a_leg, replace_leg
 from qm_sip.call.service import ServiceCall
 from qm_sip.call.words import (
     CountConfidential,
@@ -46,6 +47,7 @@ from qm_sip.policy.facts import (
 from qm_sip.policy.identify import meet
 from qm_sip.private import Private
 from qm_sip.sip import events as sip
+from qm_sip.sip.dialog import DialogId
 from qm_sip.sip.message import Request, Response
 from qm_sip.sip.timers import Timers
 from qm_sip.sip.ua import Credentials, UserAgent
@@ -114,6 +116,7 @@ class Switchboard:
         self._now = 0.0  # of the last event
         self.calls: dict[CallId, Call] = {}
         self._legs: dict[sip.LegId, tuple[Call, LegName]] = {}
+        self._loose: dict[sip.LegId, Listener | None] = {}  # those that come into a call, or go out of one
         self._credentials: dict[str, Credentials] = {}
         self._complained: dict[str, float] = {}  # peer -> when its silence was last logged
         self._rng, self._wall = rng, wall
@@ -134,7 +137,8 @@ class Switchboard:
 
     def identify(self, config: Config, facts: CallFacts, who: Private[str]) -> Met:
         kind, party = meet(config, facts, who)
-        return Met(kind is LineKind.CONFIDENTIAL, party)
+        private = kind in (LineKind.PRIVATE, LineKind.EMERGENCY) and kind is not facts.kind
+        return Met(kind is LineKind.CONFIDENTIAL, party, private)
 
     def count_confidential(self) -> None:
         self.keeper.keep(CountConfidential())
@@ -174,6 +178,20 @@ class Switchboard:
     def calling(self, call: Call) -> None:
         self._legs[call.legs["callee"]] = (call, "callee")
 
+    def seated(self, call: Call, at: LegName, was: sip.LegId) -> None:
+        self._loose.pop(call.legs[at], None)
+        self._legs.pop(was, None)
+        self._legs[call.legs[at]] = (call, at)
+
+    def loose(self, leg: sip.LegId, listener: Listener | None) -> None:
+        self._legs.pop(leg, None)
+        if self.ua.knows(leg):
+            self._loose[leg] = listener
+
+    def call_of(self, dialog: DialogId) -> tuple[Call, LegName] | None:
+        found = self.ua.find(dialog)
+        return self._legs.get(found.leg) if found is not None else None
+
     def over(self, call: Call) -> None:
         self.calls.pop(call.id, None)
 
@@ -194,6 +212,9 @@ class Switchboard:
             self._offered(event, now)
             return
         known = self._legs.get(event.leg)
+        if known is None and event.leg in self._loose:
+            self._on_loose(event, now)
+            return
         if known is None:
             self._on_service(event, now)
             return
@@ -207,6 +228,13 @@ class Switchboard:
         """A message of a leg, before the leg acts on it."""
         if (known := self._legs.get(leg)) is not None:
             known[0].heard(known[1], message)
+
+    def _on_loose(self, event: sip.UaEvent, now: float) -> None:
+        listener = self._loose[event.leg]
+        if isinstance(event, sip.LegGone):
+            del self._loose[event.leg]
+        if listener is not None:
+            listener(event, now)
 
     def _hand_on(self, event: sip.UaEvent, call: Call, leg: LegName, now: float) -> None:
         match event:
@@ -230,6 +258,7 @@ class Switchboard:
                 call.told_in_dialog(leg, event.token, event.request, now)
             case sip.RequestAnswered():
                 call.passing.answered(event.ticket, event.status, now, ours=event.response is None)
+                call.transfers.answered(leg, event, now)
             case sip.Cancelled():
                 call.ended_by(leg, event.request, "cancel", now)
             case sip.Ended():
@@ -380,7 +409,7 @@ class Switchboard:
     @property
     def legs_known(self) -> int:
         """How many legs belong to a call. Goes back to zero."""
-        return len(self._legs) + len(self._service_legs)
+        return len(self._legs) + len(self._loose) + len(self._service_legs)
 
     @property
     def busy(self) -> bool:
@@ -395,7 +424,7 @@ class Switchboard:
     @property
     def legs_shown(self) -> int:
         """SIP legs that may be counted aloud: who watched those of a confidential call would know its time (I8)."""
-        return self.ua.legs - sum(call.unsaid for call, _ in self._legs.values())
+        return self.ua.legs - len(self._loose) - sum(call.unsaid for call, _ in self._legs.values())
 
     @property
     def calls_shown(self) -> int:
@@ -409,6 +438,9 @@ class Switchboard:
 
     def _offered(self, event: sip.CallOffered, now: float) -> None:
         try:
+            if asks_for_a_leg(event.request):
+                replace_leg(self, event, now)
+                return
             call = Arrival(self, event, now).call()
             if call is None:
                 return

@@ -6,6 +6,7 @@ change is looked at before anything else in the message that brought it (I5).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from qm_sip.call.capture import agent_of
 from qm_sip.call.states import State
 from qm_sip.call.words import NoteParty
 from qm_sip.media.protocol import LegName
-from qm_sip.policy.facts import Party, Role, SpanState
+from qm_sip.policy.facts import LineKind, Party, Role, SpanState
 from qm_sip.private import Private
 from qm_sip.privateline.toggle import why_not_private
 from qm_sip.sip.message import Message
@@ -40,15 +41,66 @@ class Who:
         call = self._call
         names = call.way.borders[leg].identities(message)
         before = self._seen.get(leg)
-        if not names or names[0] == before or call.book.silent or call.book.ended:
+        if not names or names[0] == before or call.unsaid or call.book.ended:
             return
         self._seen[leg] = names[0]
+        party = self._met(names, now)
+        if party is None:
+            return
+        if leg != call.customer:
+            self._agent_is(party, now)
+        elif call.recording and (before is not None or self._was_told_as_another(party)):
+            call.recording.new_customer(leg, now)
+            call.stop_telling(now)
+
+    def _met(self, names: Sequence[str], now: float) -> Party | None:
+        """Who that is; None: with whom nothing may be kept, and that has been seen to (rows 1, 2 and 5)."""
+        call = self._call
         met = [call.desk.identify(call.config, call.facts, Private(name)) for name in names]
         if any(one.confidential for one in met):
             call.become_confidential(now)
-        elif leg != call.customer:
-            self._agent_is(met[0].party, now)
-        elif call.recording and (before is not None or self._was_told_as_another(met[0].party)):
+        elif any(one.private for one in met):
+            call.become_private(now)
+        else:
+            return met[0].party
+        return None
+
+    def role_on(self, leg: LegName) -> Role | None:
+        """What whoever is on that leg is in this call; of a private call that is nobody's business (KSF15-3.9)."""
+        call = self._call
+        if call.facts.kind is LineKind.PRIVATE:
+            return None
+        roles = [p.role for p in call.facts.parties if (p.role is Role.CUSTOMER) == (leg == call.customer)]
+        return roles[-1] if roles else None
+
+    def known(self, leg: LegName) -> list[str]:
+        """By what whoever is on that leg is known: the connected line, else the number that called or was called."""
+        if leg in self._seen:
+            return [self._seen[leg]]
+        party = next((p for p in self._call.facts.parties if p.id == leg and p.address), None)
+        return [party.address.reveal()] if party is not None and party.address else []
+
+    def will_be(self, names: Sequence[str], now: float) -> None:
+        """Whoever is being called for a transfer: of some it must be known before their phone rings (I1)."""
+        if not self._call.unsaid:
+            self._met(names, now)
+
+    def is_another(self, leg: LegName, names: Sequence[str], now: float) -> None:
+        """Another leg has taken the place of this one. Whoever is on it, and even if it calls itself the same, nothing
+        that was known of this side holds for it.
+        """
+        call = self._call
+        if call.unsaid or call.book.ended:
+            return
+        self._seen.pop(leg, None)
+        if names:
+            self._seen[leg] = names[0]
+        party = self._met(names or [""], now)
+        if party is None:
+            return
+        if leg != call.customer:
+            self._agent_is(party, now)
+        elif call.recording:
             call.recording.new_customer(leg, now)
             call.stop_telling(now)
 

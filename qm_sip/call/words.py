@@ -13,7 +13,7 @@ from typing import Protocol
 
 from qm_sip.call.spans import Span
 from qm_sip.media import protocol
-from qm_sip.policy.facts import CallFacts, CallId, Decision, Outcome, Party, PersonId, Reason, Told, Use
+from qm_sip.policy.facts import CallFacts, CallId, Decision, Outcome, Party, PersonId, Reason, Role, Told, Use
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,17 @@ class NoteTold:
 class NoteParty:
     call: CallId
     party: Party
+
+
+@dataclass(frozen=True)
+class NoteTransfer:
+    """A leg of the call has gone and another has come, or the other side was sent elsewhere; who, by his role alone."""
+
+    call: CallId
+    at_ms: int  # from the call's start
+    how: str  # blind | attended | taken-over | picked-up | passed
+    gone: Role | None
+    came: Role | None  # None: he is somewhere else now, or it is a private call
 
 
 @dataclass(frozen=True)
@@ -238,6 +249,7 @@ Word = (
     | NoteDecision
     | NoteTold
     | NoteParty
+    | NoteTransfer
     | NoteSpans
     | OpenRecording
     | CloseRecording

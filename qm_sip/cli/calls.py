@@ -39,7 +39,16 @@ def explain(
         return
     about = {key: value for key, value in told["call"].items() if key != "reasons"}  # `because` holds them
     record(brief({key: about[key] for key in FIRST if key in about} | about), as_json=False)
-    for part in ("parties", "told", "objections", "decisions", "spans", "sessions", "recordings"):
+    for part in (
+        "parties",
+        "told",
+        "objections",
+        "decisions",
+        "transfers",
+        "spans",
+        "sessions",
+        "recordings",
+    ):
         rows: list[dict[str, Any]] = brief(told.get(part) or [])
         say("")
         columns = list(dict.fromkeys(key for row in rows for key in row))

@@ -30,6 +30,7 @@ from qm_sip.config.network import Listen
 from qm_sip.policy.facts import Direction
 
 Transport = Literal["udp", "tcp", "tls"]
+Referring = Literal["refuse", "pass", "here"]
 Right = Literal["carry", "toggle", "listen"]
 Algorithm = Literal["SHA-512-256", "SHA-256", "MD5"]
 Limit = Annotated[int, Field(ge=0)]
@@ -232,6 +233,10 @@ class Peer(Model):
     trusted: bool = False
     """Whether its X- headers, P-Asserted-Identity and Diversion are believed, and what names people may cross
     to it (docs/headers.md). True for Asterisk, never a carrier.
+    """
+    refer: Referring = "refuse"
+    """What becomes of a REFER in a call with this peer (a phone or a PBX that transfers). refuse: 403. pass: the other
+    side of the call gets it, and calls the target by its own ways. here: we call the target, by this peer's routes.
     """
     next_hop: OptionalSocketAddress = None
     """Where calls to this peer are sent. Unit: address:port. Empty: it only sends calls."""

@@ -63,6 +63,7 @@ class History:
             "told": [_told(row) for row in told["told"]],
             "objections": [_pick(row, OBJECTION) for row in told["objections"]],
             "decisions": [_decision(row, told["call"]["started"], viewer) for row in told["decisions"]],
+            "transfers": [_transfer(row) for row in told["transfers"]],
             "spans": [_span(row) for row in told["spans"]],
             "sessions": [_session(row, viewer) for row in told["sessions"]],
             "recordings": [_recording(row) for row in told["recordings"]],
@@ -163,6 +164,10 @@ def _decision(row: Row, started: str | None, viewer: Tell) -> Row:
 def _span(row: Row) -> Row:
     start, end = row["from_ms"] / 1000, row["to_ms"] / 1000
     return {"state": row["state"], "from": start, "to": end, "seconds": end - start, "reason": row["reason"]}
+
+
+def _transfer(row: Row) -> Row:
+    return {"at": row["at_ms"] / 1000, "how": row["how"], "gone": row["gone"], "came": row["came"]}
 
 
 def _recording(row: Row) -> Row:

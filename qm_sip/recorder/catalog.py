@@ -15,6 +15,7 @@ from typing import Any
 
 from qm_sip.call import spans as book
 from qm_sip.call.spans import Span
+from qm_sip.call.words import NoteTransfer
 from qm_sip.errors import BrokenInvariant
 from qm_sip.policy.facts import CallId, Decision, LineKind, Outcome, PersonId, Purpose, Reason, Told
 from qm_sip.recorder.forgetting import Forgetting, advance, ended_purposes, gone
@@ -145,6 +146,11 @@ class Catalog(Forgetting, Sessions):
         }
         insert(db, "told", columns)
 
+    def add_transfer(self, word: NoteTransfer) -> Future[None]:
+        """Enter that somebody came in the place of another. The row names no more than their roles."""
+        columns = {"call": word.call, "how": word.how, "gone": word.gone, "came": word.came}
+        return self.submit(lambda db: run_insert(db, "transfers", {**columns, "at_ms": word.at_ms}))
+
     def add_objection(self, call: CallId, objection: Objection) -> Future[None]:
         """Enter that a party objects to one use."""
         sealed = self._seal.seal("objections", call, {"since": objection.since, "undone": None})
@@ -263,6 +269,7 @@ class Catalog(Forgetting, Sessions):
                 "recordings",
                 "reasons",
                 "decisions",
+                "transfers",
                 "spans",
                 "objections",
                 "told",

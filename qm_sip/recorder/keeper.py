@@ -37,6 +37,7 @@ from qm_sip.call.words import (
     NoteSession,
     NoteSpans,
     NoteTold,
+    NoteTransfer,
     OpenRecording,
     OpenRow,
     OpenSession,
@@ -102,6 +103,8 @@ class CatalogKeeper:
             case NoteParty():
                 row = self._party_row(word.party, None)
                 self._watch(lambda: self._catalog.add_party(word.call, row))
+            case NoteTransfer():
+                self._watch(lambda: self._catalog.add_transfer(word))
             case NoteSpans():
                 self._watch(lambda: self._catalog.add_spans(word.call, word.spans, patient=True))
             case FinishRow():

@@ -57,6 +57,9 @@ class Reading:
     def spans(self, call: str) -> list[Row]:
         return self._rows("select state, from_ms, to_ms, reason from spans where call = ? order by seq", call)
 
+    def transfers(self, call: str) -> list[Row]:
+        return self._rows("select how, gone, came, at_ms from transfers where call = ? order by id", call)
+
     def ledger(self) -> dict[str, Any]:
         """One line and outcome per call; sums that add up; of confidential calls a count per day (I8)."""
         lines = self._rows("select * from ledger")
@@ -133,6 +136,7 @@ class Reading:
             "told": self._told(call),
             "objections": self._of("objections", "call", call),
             "decisions": self._decisions(call),
+            "transfers": self.transfers(call),
             "spans": self.spans(call),
             "outcome": found[0]["outcome"],
             "reasons": self._reasons(call, None),

@@ -380,3 +380,16 @@ def sessions_presets_locks_and_draws(db: Database) -> None:
     _table(db, "presets", {"mark": str, "mode": str, "sealed": bytes}, "mark")
     _table(db, "locks", {"mark": str, "tries": int, "sealed": bytes}, "mark")
     _table(db, "draws", {"day": str, "commitment": str, "seed": str, "sealed": bytes}, "day")
+
+
+@migrations()
+def transfers(db: Database) -> None:
+    """When somebody came in the place of another, and what the two were: who they are stands with the parties."""
+    _table(
+        db,
+        "transfers",
+        {"id": int, "call": str, "how": str, "gone": str, "came": str, "at_ms": int},
+        "id",
+        foreign_keys=[("call", "calls", "id")],
+    )
+    db.table("transfers").create_index(["call"])

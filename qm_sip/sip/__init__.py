@@ -13,6 +13,7 @@ Each line stands on those above it and imports nothing from below.
 * `timers`, `transaction`        the timer heap; the four machines of RFC 3261 17 as tables
 * `layer`, `reply`               which transaction a message belongs to; answers
 * `dialog`, `digest`             route sets, targets, CSeq; answering challenges
+* `refer`                        what transfers are written with: Refer-To, Replaces, a status as a body
 * `settings`, `core`, `sent`     what all legs share; what a leg remembers of a request
 * `asking`, `leg`                one INVITE usage: its client half, its server half
 * `incoming`, `outgoing`         how a leg comes about: called, or calling
@@ -20,6 +21,7 @@ Each line stands on those above it and imports nothing from below.
 * `nonces`, `digest_server`      challenges that need no memory, and what an answer to one is worth
 * `incidents`, `admission`       the security log; who comes in, before anything is done for him
 * `door`, `ua`                   what is refused before anybody is bothered; the one face of all this
+* `subscription`                 the news that the sender of a REFER is owed
 
 `qm_sip.net.endpoint` puts it on sockets.
 """

@@ -294,7 +294,8 @@ class Asking:
         if sent.method == "UPDATE" and response is not None and status < 300 and self.dialog is not None:
             self.dialog = self.dialog.refreshed(response)
         self.core.emit(events.RequestAnswered(self.name, sent.method, status, response, sent.ticket))
-        if status == 481 and self.phase is Phase.UP:
+        # Of a NOTIFY it ends the subscription, not the call (RFC 5057 5.1).
+        if status == 481 and sent.method != "NOTIFY" and self.phase is Phase.UP:
             self._lost(status, response, now)
 
     def _offer_answered(self, sent: Sent, status: int, response: Response | None, now: float) -> None:

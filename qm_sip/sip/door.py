@@ -18,7 +18,7 @@ Refusal = tuple[int, list[Header]]
 _METHODS: Final = frozenset(
     "INVITE ACK CANCEL BYE OPTIONS REGISTER PRACK SUBSCRIBE NOTIFY UPDATE MESSAGE REFER PUBLISH INFO".split()  # noqa: SIM905
 )
-_IN_DIALOG_ONLY: Final = frozenset({"BYE", "UPDATE", "INFO", "PRACK"})
+_IN_DIALOG_ONLY: Final = frozenset({"BYE", "UPDATE", "INFO", "PRACK", "NOTIFY"})
 
 
 def new_request(core: Core, request: Request) -> Refusal | None:
@@ -48,6 +48,8 @@ def _method(core: Core, request: Request) -> Refusal | None:
 def _in_dialog_only(request: Request) -> Refusal | None:
     if request.method == "MESSAGE":
         return 403, []  # nobody here takes one outside a call (RFC 3428 7)
+    if request.method == "REFER":
+        return 403, []  # RFC 3515 allows it; here nobody is sent anywhere but out of a call he is in
     return (481, []) if request.method in _IN_DIALOG_ONLY else None
 
 

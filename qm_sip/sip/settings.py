@@ -39,11 +39,22 @@ class UserAgentSettings:
     """How often a provisional answer is repeated while it rings (13.3.1.1: every minute)."""
     retry_after: int = 30
     """Retry-After of a 503, seconds."""
-    allow: tuple[str, ...] = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE")
+    allow: tuple[str, ...] = (
+        "INVITE",
+        "ACK",
+        "CANCEL",
+        "BYE",
+        "OPTIONS",
+        "INFO",
+        "UPDATE",
+        "MESSAGE",
+        "REFER",
+        "NOTIFY",
+    )
     """Methods in Allow. What is not here gets 405; what the user agent does not answer itself is handed
     up.
     """
-    supported: tuple[str, ...] = ("record-aware",)
+    supported: tuple[str, ...] = ("record-aware", "replaces", "norefersub")
     """Option tags that a peer may require of us. Anything else in Require gets 420."""
     max_legs: int = 10_000
     """More legs than this at once: new INVITEs get 503."""

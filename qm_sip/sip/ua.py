@@ -14,13 +14,15 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from qm_sip.errors import BrokenInvariant
 from qm_sip.sip import door, events
 from qm_sip.sip.address import Uri
 from qm_sip.sip.admission import OpenDoor, Porter, Refused
+from qm_sip.sip.asking import Phase
 from qm_sip.sip.core import Core, HeaderList
-from qm_sip.sip.dialog import DialogId
+from qm_sip.sip.dialog import Dialog, DialogId
 from qm_sip.sip.digest import Credentials
 from qm_sip.sip.events import Address, Datagram, LegId, UaEvent
 from qm_sip.sip.grammar import SipParseError
@@ -37,6 +39,14 @@ __all__ = ["Admit", "Credentials", "HeaderList", "UserAgent", "UserAgentSettings
 
 Admit = Callable[[Request, Address], int | None]
 """Whether a request outside any dialog may come in: None, or the status it gets (403)."""
+
+
+class Found(NamedTuple):
+    """A leg that somebody named by its dialog."""
+
+    leg: LegId
+    phase: Phase
+    called_by_us: bool
 
 
 class UserAgent:
@@ -248,6 +258,22 @@ class UserAgent:
         """The answer to an `InDialogRequest`."""
         if (found := self._core.legs.get(leg)) is not None:
             found.respond(token, status, headers, body, now)
+
+    # ------------------------------------------------------------------ dialogs, by name
+
+    def find(self, dialog: DialogId) -> Found | None:
+        """The leg that this dialog belongs to, and how far it is. Of one that has ended it is known for a while."""
+        leg = self._core.dialogs.get(dialog)
+        return None if leg is None else Found(leg.name, leg.phase, called_by_us=leg.owns_call_id)
+
+    def knows(self, leg: LegId) -> bool:
+        """Whether more will be heard of that leg: `LegGone`, if nothing else."""
+        return leg in self._core.legs
+
+    def dialog(self, leg: LegId) -> Dialog | None:
+        """The dialog of a leg; None: it has none yet."""
+        found = self._core.legs.get(leg)
+        return found.dialog if found is not None else None
 
     def _incoming(self, leg: LegId) -> IncomingLeg | None:
         found = self._core.legs.get(leg)

@@ -50,7 +50,8 @@ from qm_sip.privateline.presets import PresetMode
 from qm_sip.sip.sdp import Direction
 from tests.call import test_beforehand, test_listening, test_objection, test_pausing, test_private
 from tests.call import test_journeys as journeys
-from tests.call.world import Phone, World, settings
+from tests.call.world import Phone, World, named, settings
+from tests.media.helpers import open_journal
 
 DEEP = os.environ.get("QM_SIP_TEST_DEPTH") == "deep"
 HISTORIES = 20_000 if DEEP else 600
@@ -68,6 +69,8 @@ LINES = {  # number, line, caller: what the call is
     "unknown-agent": ("1777", "sales", "0612345678"),
 }
 MORE = ("keys", "keys", "listen", "preset", "direct-refused")
+MOVES = ("refer", "refer", "consult", "attended", "take-over")  # in calls that something is written of
+MOVED = ("sales", "support", "outbound", "colleague", "unlisted", "unknown-agent")
 KEYS = ("*1", "*1", "*8", "9", "*9", "*2", "8", "*8", "*", "5*1", "**9", "123")
 DAY = timedelta(days=1)
 RECORDABLE = {"sales", "support", "outbound"}
@@ -80,22 +83,29 @@ class History:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.kind = self.rng.choice([*LINES, *sorted(RECORDABLE)])  # a set has another order in each process
-        self.world = World(seed, loss=self.rng.choice([0.0, 0.0, 0.0, 0.05, 0.2]))
+        loss, refer = self.rng.choice([0.0, 0.0, 0.0, 0.05, 0.2]), self.rng.choice(["here", "here", "pass"])
+        self.world = World(seed, loss=loss, refer=refer)
         self.nothing_after: float | None = None  # a party came who must not be kept, or has not been told
         self.supervisor: Phone | None = None
+        self.second: Phone | None = None  # the agent's other call
+        self.took: list[tuple[Phone, float]] = []  # who called to take a place that means: nothing after this
+        self.numbers: dict[int, set[str]] = {}  # by what each phone is known, by its SSRC
 
     def play(self) -> None:
         world, rng = self.world, self.rng
         world.keeper.fails = rng.random() < 0.05
         world.on_ringing = self._ring
         number, line, caller = LINES[self.kind]
-        world.dial(number, line=line, caller=caller, body=None if rng.random() < 0.1 else b"")
+        self._known(
+            world.dial(number, line=line, caller=caller, body=None if rng.random() < 0.1 else b""), caller
+        )
         for _ in range(rng.randrange(1, 7)):
             world.run(rng.choice([0.02, 0.1, 0.3, 0.7, 1.5]))
             self._something()
         world.run(rng.choice([0.02, 0.5, 1.0]))
-        for phone in (world.caller, world.agent, self.supervisor):
-            if phone is not None and not phone.gone:
+        first = [phone for phone in (world.caller, world.agent, self.supervisor) if phone is not None]
+        for phone in (*first, *world.phones):
+            if not phone.gone and (phone.up or phone.leg.startswith("out")):
                 world.hang_up(phone)
                 world.run(rng.choice([0.0, 0.02, 0.3]))
         world.run(0.3)
@@ -103,12 +113,18 @@ class History:
 
     def _ring(self, phone: Phone) -> None:
         world, rng = self.world, self.rng
+        number = world.offered[-1].target.number
+        phone.reports = rng.choice([(), (100, 200), (100, 486)])
+        if number == "1900" and self.kind in MOVED:
+            self.nothing_after = self.nothing_after or self._before(world.now)
+        self._known(phone, number)
         if rng.random() < 0.7:
             world.pbx.provisional(phone.leg, rng.choice([180, 183]), now=world.now)
         if rng.random() < 0.1:
             world.pbx.reject(phone.leg, rng.choice([486, 480, 603, 500]), now=world.now)
         elif rng.random() < 0.9:
             identity = rng.choice(["", "1001", "1001", "1002"])
+            self._known(phone, identity)
             delay = rng.choice([0.0, 0.05, 0.4, 1.0])
             world.later(delay, lambda: None if phone.gone or phone.up else world.answer(phone, identity))
 
@@ -117,6 +133,7 @@ class History:
         phones = [phone for phone in (world.caller, world.agent) if phone and phone.up and not phone.gone]
         what = rng.choice(
             ["nothing", "hold", "resume", "refresh", "becomes", "hang-up", "engine", "stall", *MORE, *MORE]
+            + [*MOVES, *MOVES] * (self.kind in MOVED)
         )
         if what == "engine" and rng.random() < 0.3 and not world.engine.dead:
             world.engine.dead = True
@@ -136,8 +153,56 @@ class History:
             world.press(rng.choice(phones), rng.choice(KEYS))
         elif what == "direct-refused" and phones:
             world.refuses_offers.add(rng.choice(phones).leg)
+        elif what in MOVES and phones:
+            self._move(what)
         elif phones and what not in MORE:
             self._signal(what, rng.choice(phones))
+
+    @property
+    def customer(self) -> Phone | None:
+        """Whoever the call began with who is not ours."""
+        called = [phone for phone in self.world.phones if phone.leg.startswith("in-")]
+        return (called[0] if called else None) if self.kind == "outbound" else self.world.caller
+
+    def _known(self, phone: Phone, number: str) -> None:
+        self.numbers.setdefault(phone.session & 0xFFFF, set()).add(number)
+
+    def _before(self, at: float) -> float | None:
+        """A call to the works council from which nobody was sent there is another call."""
+        consulting = self.second is not None and not self.second.up and not self.second.gone
+        return None if consulting else at
+
+    def _move(self, what: str) -> None:
+        """Transfers by whoever is not the customer, and those who take somebody's place."""
+        world, rng = self.world, self.rng
+        ours = [p for p in world.phones if p.up and not p.gone and p not in (self.customer, self.supervisor)]
+        number = rng.choice(IDENTITIES)
+        if what == "take-over":
+            self._take_over(rng.choice([*ours, self.customer]), number)
+        elif what == "consult" and self.second is None and ours:
+            self.second = world.dial(number, caller="1001", aside=True)
+            self._known(self.second, "1001")
+        elif what == "attended" and self.second is not None and self.second in ours:
+            asking = [phone for phone in ours if phone is not self.second]
+            if asking:
+                self._refer(*rng.choice([(asking[0], number, self.second), (self.second, number, asking[0])]))
+        elif what == "refer" and ours:
+            self._refer(rng.choice(ours), number, None)
+
+    def _refer(self, phone: Phone, number: str, second: Phone | None) -> None:
+        """Whoever transfers says nothing more: an engine that is older than that would take him for his successor."""
+        phone.sends = False
+        self.world.refer(phone, number, second)
+
+    def _take_over(self, phone: Phone | None, number: str) -> None:
+        world = self.world
+        if phone is None or world.pbx.dialog(phone.leg) is None:
+            return
+        newcomer = world.dial("2222", caller=number, more=[("Replaces", named(world.pbx, phone))], aside=True)
+        self._known(newcomer, number)
+        phone.sends = False
+        if number == "1900" or phone is self.customer:
+            self.took.append((newcomer, world.now))
 
     def _signal(self, what: str, phone: Phone) -> None:
         world, rng = self.world, self.rng
@@ -189,9 +254,10 @@ def _what_keys_promise(world: World) -> Iterator[str]:
     words, commands = world.keeper.words, world.engine.commands
     alive = not world.engine.dead
     for private in world.keeper.said(NotePrivate)[:1]:
-        row = next((word for word in world.keeper.said(FinishRow)), None)
+        row = next((word for word in world.keeper.said(FinishRow) if word.call == private.call), None)
         since = row.started + private.since_ms / 1000 if row else world.now
-        late = [at for _, at in journeys.kept(world) if at > since - private.cut_ms / 1000 + 0.001]
+        kept = journeys.kept(world, private.call)
+        late = [at for _, at in kept if at > since - private.cut_ms / 1000 + 0.001]
         if late and alive:
             yield f"{len(late)} packets of a private call are kept, the last at {max(late):.3f}, since {since:.3f}"
         if row and row.spans[-1].state not in (SpanState.PRIVATE, SpanState.OBJECTED):
@@ -249,7 +315,8 @@ def _the_book(history: History) -> Iterator[str]:
     for word in forgotten:
         if [late for late in words[words.index(word) + 1 :] if getattr(late, "call", None) == word.call]:
             yield "something was written of a call after it was forgotten"
-    if forgotten and history.world.keeper.said(OpenRecording):
+    unwritten = {word.call for word in forgotten}
+    if any(word.call in unwritten for word in history.world.keeper.said(OpenRecording)):
         yield "a call was forgotten of which something may have been kept"
     for row in ends:
         if not add_up(row.spans) or abs(row.spans[-1].to_ms - (row.ended - row.started) * 1000) > 1:
@@ -276,7 +343,10 @@ def _what_was_kept(history: History) -> Iterator[str]:
         yield "audio was kept though nobody was told (I2)"
     if arrivals and told and min(arrivals) < min(t.ended for t in told) + 0.2:
         yield "audio was kept from before the end of the prompt (I2)"
-    late = history.nothing_after + 0.02 if history.nothing_after and not world.loss else None
+    ends = [history.nothing_after, *(at for phone, at in history.took if phone.up)]
+    since = min((at for at in ends if at is not None), default=None)
+    late = since + 0.02 if since and not world.loss else None
+    yield from _one_voice_each(history)
     if late and arrivals and max(arrivals) > late:
         yield "audio was kept after a party came who must not be, or was not told (I1, I2)"
     rows = world.keeper.said(FinishRow)
@@ -290,6 +360,18 @@ def _what_was_kept(history: History) -> Iterator[str]:
     # What an engine kept that died, or a failing lease, is recovered or cut as after a crash: not judged by spans.
     if outside and not world.engine.dead and world.leases:
         yield f"{len(outside)} packets were kept outside every recorded span, first at {outside[0]:.3f}: {recorded}"
+
+
+def _one_voice_each(history: History) -> Iterator[str]:
+    """3B.1: a recording is of one customer and one agent; whoever takes a place is in another, or in none."""
+    journals, keys = history.world.engine.sim.journals(), history.world.engine.sim.keys()
+    for tap, data in journals.items():
+        packets = open_journal(data, keys[tap]).packets
+        customers, agents = ({p[4] for p in packets if p[0] == channel} for channel in (0, 1))
+        if len(customers) > 1:
+            yield "two customers are in one recording"
+        if len(agents) > 1 and not set.intersection(*(history.numbers.get(one, set()) for one in agents)):
+            yield "two agents are in one recording"
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))

@@ -35,13 +35,16 @@ def answering(world: World, after: float = 0.5, identity: str = "1001") -> None:
     world.on_ringing = ring
 
 
-def kept(world: World) -> list[tuple[int, float]]:
-    """(channel, arrival in seconds) of every packet in any journal that is left: what a cut covers does not count."""
+def kept(world: World, call: str = "") -> list[tuple[int, float]]:
+    """(channel, arrival in seconds) of every packet in any journal that is left, of one call or of all: what a cut
+    covers does not count.
+    """
     journals, keys = world.engine.sim.journals(), world.engine.sim.keys()
     destroyed = {word.recording for word in world.keeper.said(DestroyRecording)}
     found = []
+    others = {word.recording for word in world.keeper.said(OpenRecording) if call and word.call != call}
     for tap, data in journals.items():
-        if tap in destroyed:
+        if tap in destroyed | others:
             continue
         journal = open_journal(data, keys[tap])
         for packet in journal.packets:

@@ -15,11 +15,12 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -62,7 +63,8 @@ from qm_sip.privateline.presets import Presets
 from qm_sip.sip import events as sip
 from qm_sip.sip.body import Part, compose
 from qm_sip.sip.events import Address
-from qm_sip.sip.message import Response
+from qm_sip.sip.message import Request, Response
+from qm_sip.sip.refer import SIPFRAG, sipfrag, status_in
 from qm_sip.sip.sdp import Direction, Sdp, offer, with_direction
 from qm_sip.sip.ua import UserAgent, UserAgentSettings
 from tests.media.helpers import RECIPIENT
@@ -95,6 +97,21 @@ def settings() -> Settings:
     }
     config = load(home, environ)
     return Settings(config, prompts.load(home / "prompts"))
+
+
+def with_peer(using: Settings, **changes: object) -> Settings:
+    """The same settings, but for the one peer of this world."""
+    config = using.config
+    peer = config.server.peers["asterisk"].model_copy(update=changes)
+    server = config.server.model_copy(update={"peers": {**config.server.peers, "asterisk": peer}})
+    return Settings(replace(config, server=server), using.library)
+
+
+def named(ua: UserAgent, phone: Phone) -> str:
+    """A phone's dialog as whoever is at its other end is told of it (RFC 3891)."""
+    dialog = ua.dialog(phone.leg)
+    assert dialog is not None
+    return f"{dialog.call_id};to-tag={dialog.remote_tag};from-tag={dialog.local_tag}"
 
 
 class Engine:
@@ -206,6 +223,11 @@ class Phone:
     offers_answered: int = 0
     offers_refused: list[int] = field(default_factory=list)
     sequence: int = 0
+    news: list[int] = field(default_factory=list)  # what it was told of its REFERs
+    answers: list[tuple[str, int]] = field(default_factory=list)  # to its requests in the call
+    asked: list[Request] = field(default_factory=list)
+    leaves: bool = True  # it hangs up when it is told that its transfer is done
+    reports: tuple[int, ...] = ()  # what it tells by NOTIFY when it is sent somewhere
     wish: str = ""  # its recordpref
     aware: bool = False  # it says that it knows of recording, and wants to be told
     told: list[str] = field(default_factory=list)  # what it was told of that, in each description
@@ -224,10 +246,10 @@ class Phone:
 class World:
     """See the module's docstring."""
 
-    def __init__(self, seed: int = 0, *, loss: float = 0.0) -> None:
+    def __init__(self, seed: int = 0, *, loss: float = 0.0, refer: str = "refuse") -> None:
         self.rng = random.Random(seed)
         self.now, self.loss = 1000.0, loss
-        self.settings = settings()
+        self.settings = with_peer(settings(), refer=refer)
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self.ua = UserAgent(UserAgentSettings(), random.Random(seed + 1), lambda request, source: None)
@@ -244,12 +266,16 @@ class World:
         self.features = Features(self.switchboard, Clerk(self), Presets())
         self.switchboard.features = self.features
         self.phones: list[Phone] = []
+        self.offered: list[Request] = []  # the INVITEs that came to the PBX
         self.agent: Phone | None = None
         self.on_ringing: Callable[[Phone], None] = lambda phone: None
         self.on_answered: Callable[[Response], None] = lambda response: None
         self.rejected: list[int] = []
         self.leases, self._leased = True, 0.0
         self.refuses_offers: set[str] = set()  # legs whose phone answers 488 to every re-INVITE
+        self.refuses_refer = 0  # with this status
+        self.late_answers = 0.0  # seconds until a re-INVITE is answered
+        self.late_refer = 0.0  # seconds until a REFER is answered
         self.unreachable = False  # what we send to the PBX is lost
 
     @property
@@ -323,6 +349,14 @@ class World:
         """The PBX tells that somebody else is on that leg now (connected line)."""
         headers = [("P-Asserted-Identity", f"<sip:{identity}@127.0.0.1>")]
         self.pbx.request(phone.leg, "UPDATE", headers, now=self.now)
+
+    def refer(
+        self, phone: Phone, to: str, second: Phone | None = None, more: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """A phone transfers: to a number, or, with `second`, to whomever its other call is with."""
+        replaces = f"?Replaces={quote(named(self.pbx, second))}" if second is not None else ""
+        headers = [("Refer-To", f"<sip:{to}@127.0.0.2:5080{replaces}>"), *more]
+        self.pbx.request(phone.leg, "REFER", headers, now=self.now)
 
     def press(self, phone: Phone, keys: str, *, every: float = 0.12) -> None:
         """Keys as RFC 4733 events: 40 ms each, the end three times, as phones send them."""
@@ -448,6 +482,7 @@ class World:
         phone = self._of(event.leg)
         match event:
             case sip.CallOffered():
+                self.offered.append(event.request)
                 self.agent = self._phone(event.leg, "127.0.0.11")
                 self._learn(self.agent, event.request.body)
                 self.on_ringing(self.agent)
@@ -465,17 +500,47 @@ class World:
             case sip.OfferReceived() if phone and phone.leg in self.refuses_offers:
                 self.pbx.reject_offer(phone.leg, 488, now=self.now)
             case sip.OfferReceived() if phone:
-                self._learn(phone, event.request.body)
-                self.pbx.answer_offer(phone.leg, phone.sdp(), headers=[SDP], now=self.now)
+                self.later(
+                    self.late_answers, functools.partial(self._answer_offer, phone, event.request.body)
+                )
             case sip.OfferAnswered() if phone:
                 phone.offers_answered += 1
                 self._learn(phone, event.response.body)
+            case sip.InDialogRequest() if phone and event.request.method in ("REFER", "NOTIFY"):
+                self._asked(phone, event)
+            case sip.RequestAnswered() if phone:
+                phone.answers.append((event.method, event.status))
             case sip.OfferRejected() if phone:
                 phone.offers_refused.append(event.status)
             case sip.Cancelled() | sip.Ended() if phone:
                 phone.gone = True
             case _:
                 pass
+
+    def _answer_offer(self, phone: Phone, body: bytes) -> None:
+        self._learn(phone, body)
+        self.pbx.answer_offer(phone.leg, phone.sdp(), headers=[SDP], now=self.now)
+
+    def _asked(self, phone: Phone, event: sip.InDialogRequest) -> None:
+        """A NOTIFY tells of a transfer; a REFER sends this phone elsewhere, and it tells how that goes."""
+        phone.asked.append(event.request)
+        if event.request.method == "REFER":
+            status, token = self.refuses_refer or 202, event.token
+            self.later(self.late_refer, lambda: self.pbx.respond(phone.leg, token, status, now=self.now))
+        else:
+            self.pbx.respond(phone.leg, event.token, 200, now=self.now)
+        if event.request.method == "NOTIFY":
+            phone.news.append(status_in(event.request.body) or 0)
+            if phone.news[-1] == 200 and phone.leaves:
+                self.hang_up(phone)
+        elif event.request.method == "REFER":
+            for number, report in enumerate(phone.reports):
+                self.later(0.01 + number * 0.1, functools.partial(self._report, phone, report))
+
+    def _report(self, phone: Phone, status: int) -> None:
+        state = "terminated;reason=noresource" if status >= 200 else "active"
+        headers = [("Event", "refer"), ("Subscription-State", state), ("Content-Type", SIPFRAG)]
+        self.pbx.request(phone.leg, "NOTIFY", headers, sipfrag(status), now=self.now)
 
     def _of(self, leg: str) -> Phone | None:
         return next((phone for phone in self.phones if phone.leg == leg), None)

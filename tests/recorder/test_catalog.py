@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from qm_sip.call.spans import Span
+from qm_sip.call.words import NoteTransfer
 from qm_sip.errors import BrokenInvariant, StartError
-from qm_sip.policy.facts import CallId, LineKind, Outcome, PersonId, Reason, SpanState
+from qm_sip.policy.facts import CallId, LineKind, Outcome, PersonId, Reason, Role, SpanState
 from qm_sip.recorder.catalog import Catalog
 from qm_sip.recorder.jobs import RenderResult
 from qm_sip.recorder.rows import Objection, State
@@ -55,6 +56,7 @@ def whole_call(catalog: Catalog) -> None:
     catalog.open_call(call_row()).result()
     catalog.record_decision(CALL, decision(), STARTED).result()
     catalog.add_objection(CALL, Objection("customer", "listen", "key", STARTED)).result()
+    catalog.add_transfer(NoteTransfer(CALL, 30_000, "blind", Role.AGENT, None)).result()
     catalog.open_recording(recording_row()).result()
     catalog.close_recording("rec-1", STARTED + timedelta(seconds=60), "hung-up").result()
     catalog.rendered(result()).result()
@@ -81,6 +83,7 @@ def test_a_call_is_explained_with_all_that_was_entered(catalog: Catalog) -> None
         ("untold", 0, 9000),
         ("recorded", 9000, 60000),
     ]
+    assert told["transfers"] == [{"how": "blind", "gone": "agent", "came": None, "at_ms": 30_000}]
     assert told["outcome"] == Outcome.RECORDED
     assert [r["code"] for r in told["reasons"]] == ["capture-all"]
     assert told["recordings"][0]["purposes"] == {"coaching": DESTROY_BY.isoformat()}
@@ -165,6 +168,7 @@ def test_a_call_found_confidential_later_is_forgotten_but_for_a_count(tmp_path: 
     raw = (tmp_path / "catalog.db").read_bytes()
     assert b"rec-1" not in raw
     assert b"capture-all" not in raw
+    assert b"blind" not in raw
 
 
 def test_an_emergency_call_has_a_row_without_parties(catalog: Catalog) -> None:

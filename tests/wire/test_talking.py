@@ -208,13 +208,13 @@ def test_an_info_nobody_knows_is_refused_here(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "status"), [("OPTIONS", 200), ("REFER", 405), ("NOTIFY", 405), ("JUMP", 501)]
+    ("method", "status"), [("OPTIONS", 200), ("REFER", 400), ("NOTIFY", 481), ("JUMP", 501)]
 )
 def test_other_requests_in_a_call(scene: Scene, method: str, status: int) -> None:
     caller, callee, _ = scene.talk()
     caller.request(method)
     answer = caller.expect(status, method)
-    assert "INVITE" in answer.get("Allow")
+    assert status in (403, 481) or "INVITE" in answer.get("Allow")
     scene.end(caller, callee)
 
 

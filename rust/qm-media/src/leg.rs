@@ -12,6 +12,8 @@ use std::net::{IpAddr, SocketAddr};
 
 /// No payload type of the other leg stands for the same codec.
 const UNMAPPED: u8 = 0xff;
+/// How long whoever was there before an address changed is not taken for whoever came.
+const FORMER: Nanos = 4000 * MS;
 
 /// What the leg's own dialog announced.
 #[derive(Debug)]
@@ -50,6 +52,10 @@ impl Remote {
 
     pub fn codec(&self, payload_type: u8) -> Option<Codec> {
         self.codecs.get(usize::from(payload_type)).copied().flatten()
+    }
+
+    fn is_somewhere(&self) -> bool {
+        !self.rtp.ip().is_unspecified() && self.rtp.port() != 0
     }
 
     fn own_codec(&self) -> Codec {
@@ -104,6 +110,8 @@ pub struct Leg {
     pub remote: Option<Remote>,
     rtp_source: Option<SocketAddr>,
     rtcp_source: Option<SocketAddr>,
+    /// Who was on this leg before its address changed, and until when he is not taken for whoever came.
+    former: Option<(SocketAddr, Nanos)>,
     /// Payload types of this leg to those of the other.
     pub map: [u8; 128],
     own: OwnStream,
@@ -142,6 +150,7 @@ impl Leg {
             remote: None,
             rtp_source: None,
             rtcp_source: None,
+            former: None,
             map: [UNMAPPED; 128],
             own: OwnStream {
                 ssrc: random[0],
@@ -171,8 +180,15 @@ impl Leg {
         }
     }
 
-    /// Take what the dialog announced; a changed address unlocks the sources.
+    /// Take what the dialog announced; a changed address unlocks the sources, but not for whoever was there before: after
+    /// a transfer the old party goes on sending until it has hung up.
     pub fn set_remote(&mut self, remote: Remote, now: Nanos) {
+        if let (Some(source), Some(before)) = (self.rtp_source, self.remote.as_ref()) {
+            if before.rtp != remote.rtp && before.is_somewhere() && remote.is_somewhere() {
+                self.former = Some((source, now + FORMER));
+            }
+        }
+        self.former = self.former.filter(|(source, _)| *source != remote.rtp);
         (self.rtp_source, self.rtcp_source) = (None, None);
         (self.heard_at, self.timeout_said) = (now, false);
         self.remote = Some(remote);
@@ -198,13 +214,17 @@ impl Leg {
     }
 
     /// Does a packet from `source` belong to this leg? Strict: announced, or locked; nothing else, ever.
-    pub fn admit(&mut self, source: SocketAddr, guards: Guards) -> Door {
+    pub fn admit(&mut self, source: SocketAddr, now: Nanos, guards: Guards) -> Door {
         let Some(remote) = self.remote.as_ref() else { return Door::Stranger };
         if let Some(locked) = self.rtp_source {
             let known = locked == source || !guards.stands(Guard::SourceLock);
             return if known { Door::Known } else { Door::Stranger };
         }
         if !remote.symmetric && remote.rtp.ip() != source.ip() && guards.stands(Guard::SourceLock) {
+            return Door::Stranger;
+        }
+        let gone = self.former.is_some_and(|(former, until)| former == source && now < until);
+        if gone && guards.stands(Guard::SourceLock) {
             return Door::Stranger;
         }
         self.rtp_source = Some(source);
@@ -331,19 +351,42 @@ mod tests {
     #[test]
     fn a_leg_locks_to_its_first_source_and_no_other() {
         let mut leg = leg(true);
-        assert_eq!(leg.admit(from("198.51.100.7:9"), Guards::default()), Door::Locked);
-        assert_eq!(leg.admit(from("198.51.100.7:9"), Guards::default()), Door::Known);
-        assert_eq!(leg.admit(from("192.0.2.1:4000"), Guards::default()), Door::Stranger);
+        assert_eq!(leg.admit(from("198.51.100.7:9"), 0, Guards::default()), Door::Locked);
+        assert_eq!(leg.admit(from("198.51.100.7:9"), 0, Guards::default()), Door::Known);
+        assert_eq!(leg.admit(from("192.0.2.1:4000"), 0, Guards::default()), Door::Stranger);
         assert_eq!(leg.destination(), Some(from("198.51.100.7:9")));
     }
 
     #[test]
     fn without_symmetric_only_the_announced_address_may_send() {
         let mut leg = leg(false);
-        assert_eq!(leg.admit(from("198.51.100.7:9"), Guards::default()), Door::Stranger);
-        assert_eq!(leg.admit(from("192.0.2.1:4444"), Guards::default()), Door::Locked);
-        assert_eq!(leg.admit(from("192.0.2.1:4000"), Guards::default()), Door::Stranger);
+        assert_eq!(leg.admit(from("198.51.100.7:9"), 0, Guards::default()), Door::Stranger);
+        assert_eq!(leg.admit(from("192.0.2.1:4444"), 0, Guards::default()), Door::Locked);
+        assert_eq!(leg.admit(from("192.0.2.1:4000"), 0, Guards::default()), Door::Stranger);
         assert_eq!(leg.destination(), Some(from("192.0.2.1:4000")));
+    }
+
+    #[test]
+    fn who_was_there_before_is_not_taken_for_whoever_came() {
+        let (mut leg, other) =
+            (leg(true), Remote { rtp: from("192.0.2.1:5000"), ..remote(&[("8", "PCMA/8000")], true) });
+        let old = from("192.0.2.1:4000");
+        assert_eq!(leg.admit(old, 0, Guards::default()), Door::Locked);
+        leg.set_remote(other, 10);
+        assert_eq!(leg.admit(old, 20, Guards::default()), Door::Stranger);
+        assert_eq!(leg.admit(from("192.0.2.1:5000"), 20, Guards::default()), Door::Locked);
+        leg.set_remote(remote(&[("8", "PCMA/8000")], true), 30);
+        assert_eq!(leg.admit(old, 40, Guards::default()), Door::Locked, "he has come back");
+    }
+
+    #[test]
+    fn a_hold_without_an_address_shuts_nobody_out() {
+        let mut leg = leg(true);
+        let behind_nat = from("198.51.100.7:9");
+        assert_eq!(leg.admit(behind_nat, 0, Guards::default()), Door::Locked);
+        leg.set_remote(Remote { rtp: from("0.0.0.0:4000"), ..remote(&[("8", "PCMA/8000")], true) }, 10);
+        leg.set_remote(remote(&[("8", "PCMA/8000")], true), 20);
+        assert_eq!(leg.admit(behind_nat, 30, Guards::default()), Door::Locked);
     }
 
     #[test]

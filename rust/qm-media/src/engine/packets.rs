@@ -30,7 +30,7 @@ pub(super) fn rtp(
         cx.world.counters.invalid += counted;
         return;
     };
-    match leg.admit(source, cx.world.guards) {
+    match leg.admit(source, arrival, cx.world.guards) {
         Door::Stranger => {
             leg.strangers += counted;
             cx.world.counters.strangers += counted;

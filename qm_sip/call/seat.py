@@ -1,0 +1,133 @@
+"""A place in a call: one leg goes, another takes it. Every transfer ends here, whoever asked for it and however.
+
+    put -> who is it (I1, I2, I5) -> answer, if it called us -> joined -> what had to wait goes on
+
+Who it is comes before anything of its audio can arrive: nothing is asked of the engine, and nothing is said to either
+side, until the change of party has been decided like any other (`who`). So the old agent's recording is closed, and
+what the customer was told is void where it must be, before the newcomer's address is known to the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qm_sip.call.desk import Desk
+from qm_sip.call.media_plan import Plan
+from qm_sip.call.session import LegSession
+from qm_sip.media import protocol
+from qm_sip.media.protocol import LegName
+from qm_sip.policy.facts import Role
+from qm_sip.sip import events as sip
+from qm_sip.sip.message import Request, Response
+from qm_sip.sip.subscription import Subscription
+
+if TYPE_CHECKING:
+    from qm_sip.call.call import Call
+
+LINGER = 2.0  # seconds a transferor gets to hang up by himself once he has been told (RFC 5589 6)
+SILENT = 0.3  # seconds after a BYE of ours until nothing comes any more from where it went
+
+Then = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Newcomer:
+    """A leg that is to take a place in a call."""
+
+    leg: sip.LegId
+    session: LegSession
+    peer: str
+    address: str  # as From or To of a later request: without tag
+    names: Sequence[str]  # by which he is looked up
+    how: str  # blind | attended | taken-over | picked-up
+    message: Request | Response | None = None  # by which he came
+    told: Plan | None = None  # by which he has been told of the other side
+    unsaid: bool = False  # he comes from a call of which nothing may be said
+    private: bool = False  # from one of which nothing may be kept
+
+
+def take(call: Call, newcomer: Newcomer, now: float, answer: Callable[[], None] | None = None) -> sip.LegId:
+    """Put that leg in the place its session names. Gives the leg that was there: its end is the caller's affair."""
+    at, exchange = newcomer.session.name, call.exchange
+    gone = call.who.role_on(at)
+    exchange.put(newcomer.session, now)
+    was, call.legs[at] = call.legs[at], newcomer.leg
+    settle(call, newcomer)
+    call.desk.seated(call, at, was)
+    if newcomer.unsaid and not call.unsaid:
+        call.become_confidential(now)
+    elif newcomer.private:
+        call.become_private(now)
+    call.who.is_another(at, newcomer.names, now)
+    call.book.moved(newcomer.how, gone, came(call, at), now)
+    if answer is not None:
+        answer()
+    exchange.joined(at, now, told=answer is not None or newcomer.told is exchange.plan)
+    if call.relayed and call.in_engine:
+        call.desk.media.send(protocol.Bridge(call.id, on=True))
+    call.resumed(now)
+    return was
+
+
+def settle(call: Call, newcomer: Newcomer) -> None:
+    """What was known of that side was known of somebody else."""
+    at, session = newcomer.session.name, newcomer.session
+    call.way = call.way.with_other(at, newcomer.peer, call.config.peer(newcomer.peer), newcomer.address)
+    call.aware.left(at)
+    session.indicate = partial(call.aware.indication, at)
+    if newcomer.message is not None:
+        call.heard(at, newcomer.message)
+
+
+def came(call: Call, at: LegName) -> Role | None:
+    """What a newcomer is: in the customer's place a third, whom nobody knows (I2)."""
+    role = call.who.role_on(at)
+    return Role.THIRD if role is Role.CUSTOMER else role
+
+
+class Leaving:
+    """A leg that has lost its place. It is told how its REFER ended, if it sent one, and then it ends.
+
+    `then` is called when nothing comes from it any more: until then it may be sending to a socket of ours.
+    """
+
+    def __init__(
+        self, desk: Desk, leg: sip.LegId, now: float, then: Then, *, told: Subscription | None = None
+    ) -> None:
+        self._desk, self._leg, self._told, self._then = desk, leg, told, then
+        desk.loose(leg, self.on_sip)
+        wait = LINGER if told is not None and told.wanted else 0.0
+        self._timer = desk.timers.start(now + wait, self._bye)
+
+    def on_sip(self, event: sip.UaEvent, now: float) -> None:
+        ua = self._desk.ua
+        match event:
+            case sip.RequestAnswered() if event.method == "NOTIFY" and self._told is not None:
+                self._told.answered(event.status, now)
+            case sip.InDialogRequest():
+                ua.respond(self._leg, event.token, 481, now=now)
+            case sip.OfferReceived():
+                ua.reject_offer(self._leg, 488, now=now)
+            case sip.Ended() if self._timer.running:
+                self._timer.cancel()
+                self._then(now)
+            case sip.LegGone():
+                self._timer.cancel()
+
+    def _bye(self, now: float) -> None:
+        self._desk.ua.bye(self._leg, now=now)
+        self._desk.timers.start(now + SILENT, self._then)
+
+
+def called_now(call: Call, at: LegName) -> str:
+    """The address of whoever is on that leg, as From of a call to somebody else."""
+    return call.way.from_ if at == "caller" else call.way.to
+
+
+def renamed(session: LegSession, at: LegName, socket: protocol.LegOpened | None) -> LegSession:
+    """A leg's own session, at a place of another call: o= goes on counting (RFC 3264 8)."""
+    session.name, session.socket, session.offering = at, socket, None
+    return session
