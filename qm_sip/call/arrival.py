@@ -135,7 +135,7 @@ class Arrival:
             facts = objecting(facts, frozenset({Use.RECORD}))
         intent = self._intent(facts)
         capture = self._capture(facts, intent, customer, receipt)
-        if privacy.cannot_be_met(self.request, relayed=capture is not None):
+        if way.borders["caller"].cannot_meet(self.request, relayed=capture is not None):
             raise CallRefused(500, "its Privacy is critical, and cannot be met")
         to_tell_first = capture is not None and capture.told is None and customer == "caller"
         return Call(

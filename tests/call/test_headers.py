@@ -123,6 +123,14 @@ def test_a_call_for_help_keeps_where_the_caller_is() -> None:
     assert names(border(CARRIER, CARRIER).carry(message, In.INVITE)) == {"Privacy"}
 
 
+def test_who_calls_for_help_is_not_hidden_nor_refused() -> None:
+    message = invite(("From", "<sip:1001@10.0.0.5>"), ("Privacy", "id;session;critical"))
+    for emergency in (True, False):
+        out = border(INSIDE, CARRIER, emergency=emergency)
+        assert out.hides(message) is out.cannot_meet(message, relayed=False) is not emergency
+    assert not border(INSIDE, INSIDE).cannot_meet(message, relayed=False)
+
+
 # --------------------------------------------------------------------------- who somebody is
 
 

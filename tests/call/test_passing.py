@@ -221,7 +221,7 @@ def test_elsewhere_they_are_dropped_and_the_description_stands_alone(changes: di
 
 
 def test_where_a_caller_for_help_is_goes_along_whoever_the_peers_are() -> None:
-    world, (request,) = offered("112", [LOCATION, ISUP], trusted=False)
+    world, (request,) = offered("112", [LOCATION, ISUP, STRANGE], trusted=False)
     assert others(request) == (LOCATION,)
     assert not world.keeper.words
 

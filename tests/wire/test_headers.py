@@ -164,7 +164,13 @@ def test_a_call_that_no_reason_was_given_for_ends_as_normal(scene: Scene) -> Non
     caller.expect(200, "BYE")
 
 
-def test_a_critical_wish_that_a_direct_call_cannot_meet_is_refused(scene: Scene) -> None:
-    caller = scene.pbx.call("7000", headers=[("Privacy", "session;critical")])
+def test_a_critical_wish_that_a_direct_call_cannot_meet_is_refused_on_the_way_out(scene: Scene) -> None:
+    wish = [("Privacy", "session;critical")]
+    caller = scene.pbx.call("4000", headers=wish)
     caller.expect(500)
-    scene.agents.not_called(0.2)
+    scene.strict.not_called(0.2)
+    inside = scene.pbx.call("7000", headers=wish)
+    called = scene.agents.called()
+    assert called.invite.get("Privacy") == "session;critical"
+    called.reply(486)
+    inside.expect(486)

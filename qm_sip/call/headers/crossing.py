@@ -86,19 +86,25 @@ class Border:
 
     def refuses(self, message: Message) -> bool:
         """Whether a part of it must be understood and would not get across (RFC 5621 3.3): 415."""
-        return any(part.is_required and not self.keeps(part) for part in others(message))
+        lost = any(part.is_required and not self.keeps(part) for part in others(message))
+        return lost and not self.emergency
 
     def identities(self, message: Message) -> list[str]:
         """The users that the peer says it comes from."""
         return identities(message, self.source)
 
     def hides(self, message: Message) -> bool:
-        """Whether the other side may not learn who this message is from."""
-        return not self.target.trusted and privacy.nameless(message)
+        """Whether the other side may not learn who this message is from. Whoever calls for help is never hidden."""
+        return not self.target.trusted and not self.emergency and privacy.nameless(message)
+
+    def cannot_meet(self, message: Message, *, relayed: bool) -> bool:
+        """Whether its sender would rather have no call than this one. A peer that is trusted sees to it himself."""
+        ours = not self.target.trusted and not self.emergency
+        return ours and privacy.cannot_be_met(message, relayed=relayed)
 
     def _is_personal(self, key: str) -> bool:
         rule = BY_KEY.get(key)
-        return rule is not None and rule.personal and not (rule.emergency and self.emergency)
+        return rule is not None and rule.personal
 
     def _unhistoried(self, key: str, message: Message) -> bool:
         return key == "history-info" and not self.target.trusted and privacy.unhistoried(message)

@@ -43,8 +43,9 @@ is not trusted his From then is `"Anonymous" <sip:anonymous@anonymous.invalid>`,
 listed or not. `Privacy: history` keeps History-Info from going out in the same way. Where a listed Diversion,
 History-Info or Referred-By goes out, the addresses in it stand at our own host.
 
-`Privacy: session` is met by a call whose media is relayed here. With `critical`, a wish that cannot be met (session
-privacy on a direct call, a word nobody knows) is answered 500 instead of a call without it (RFC 3323 5).
+`Privacy: session` is met by a call whose media is relayed here. With `critical`, a wish that cannot be met on the way
+out (session privacy on a direct call, a word nobody knows) is answered 500 instead of a call without it (RFC 3323 5).
+Whoever calls an emergency number is not hidden, and not refused for any of this.
 """
 
 _BODIES = """## Bodies
