@@ -271,9 +271,10 @@ def test_headers_cross_between_trusted_peers_and_hops_are_counted(scene: Scene) 
         ("P-Asserted-Identity", '"A. Nother" <sip:0612345678@example.net>'),
         ("Diversion", "<sip:0201111111@example.net>;reason=no-answer"),
         ("X-Colour", "green"),
-        ("Session-ID", "ab30317f1a784dc48ff824d0d3715d86"),
+        ("Session-ID", f"ab30317f1a784dc48ff824d0d3715d86;remote={'0' * 32}"),
+        ("Subject", "lunch"),
     ]
-    others = [("X-Shape", "round"), ("Subject", "lunch"), ("P-Early-Media", "supported")]
+    others = [("X-Shape", "round"), ("In-Reply-To", "an-older-call"), ("P-Early-Media", "supported")]
     caller = scene.pbx.call("7000", headers=[*carried, *others], Max_Forwards="17")
     callee = scene.agents.called()
     assert [(name, callee.invite.get(name)) for name, _ in carried] == carried
