@@ -187,7 +187,8 @@ class SipEndpoint(Ear):
         assert self._loop is not None
         due = self.ua.next_timer()
         if self._timer is not None:
-            if due == self._due:
+            # One that rings too early finds nothing due and is set anew: cheaper than to move it with each message.
+            if due is not None and self._due is not None and self._due <= due:
                 return
             self._timer.cancel()
             self._timer = None

@@ -39,13 +39,17 @@ class Backlog:
         """Why nothing can be written just now, or None."""
         return self._trouble
 
-    def make(self, change: Change, report: Report) -> None:
-        """Make a change, sooner or later. `report` is told when it is made, or why it never can be."""
+    def make(self, change: Change, report: Report, *, only_trouble: bool = False) -> None:
+        """Make a change, sooner or later. `report` is told when it is made, or why it never can be; `only_trouble`:
+        that all went well it need not be told, so the loop is not woken for it.
+        """
         if self._trouble is not None:
             self._wait(change, report)
             return
 
         def done(future: Future[Any]) -> None:
+            if only_trouble and future.exception() is None:
+                return
             with contextlib.suppress(RuntimeError):  # the loop has ended: nobody listens any more
                 self._loop.call_soon_threadsafe(self._done, change, report, future.exception())
 

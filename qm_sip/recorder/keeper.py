@@ -350,7 +350,7 @@ class CatalogKeeper:
 
     def _watch(self, change: Change) -> None:
         """A change nobody waits for still must not fail silently, and waits for room itself."""
-        self._backlog.make(change, self._complain)
+        self._backlog.make(change, self._complain, only_trouble=True)
 
     def _complain(self, error: BaseException | None) -> None:
         if error is None:

@@ -106,7 +106,9 @@ class Writer:
     def _commit(self, batch: list[Job]) -> None:
         try:
             self._connection.execute("begin immediate")
-            done = [self._apply(change) for change, _ in batch]
+            done = (
+                [self._apply(change) for change, _ in batch] if len(batch) > 1 else [self._alone(batch[0][0])]
+            )
             self._connection.execute("commit")
         except sqlite3.Error as error:  # disk full, I/O error: nothing of the batch is durable
             if self._connection.in_transaction:
@@ -117,6 +119,16 @@ class Writer:
                 future.set_result(result)
             else:
                 future.set_exception(problem)
+
+    def _alone(self, change: Callable[[sqlite3.Connection], Any]) -> tuple[Any, BaseException | None]:
+        """Run the one change of a transaction: if it raises, nothing of it is committed."""
+        try:
+            return change(self._connection), None
+        except Exception as error:
+            if self._connection.in_transaction:  # a full disk may have rolled back by itself
+                self._connection.execute("rollback")
+            self._connection.execute("begin immediate")
+            return None, error
 
     def _apply(self, change: Callable[[sqlite3.Connection], Any]) -> tuple[Any, BaseException | None]:
         """Run one change in a savepoint of its own."""

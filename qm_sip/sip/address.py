@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from qm_sip.sip.grammar import (
     Params,
@@ -26,8 +27,7 @@ _ESCAPED = re.compile(r"%(2[1789aAbBdDeE]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-
 _WHITE = frozenset(' \t\r\n<>"')
 
 
-@dataclass(frozen=True, slots=True)
-class Uri:
+class Uri(NamedTuple):
     """A URI. Of schemes other than sip and sips only `scheme` and `text` mean anything.
 
     `text` is what stood on the wire, and what is written again.

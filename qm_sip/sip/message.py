@@ -385,6 +385,8 @@ def _headers(lines: list[str]) -> tuple[list[Header], str]:
     """The headers that can be read, and the first problem met (or "")."""
     headers: list[Header] = []
     problem = ""
+    text = "".join(lines)
+    clean = not _broken(text)  # in nearly all messages; only then is each line not looked at by itself
     at, last, vias = 1, len(lines), 0
     while at < last:
         line, begun, at = lines[at], at, at + 1
@@ -392,7 +394,7 @@ def _headers(lines: list[str]) -> tuple[list[Header], str]:
             at += 1  # a line that continues this one (7.3.1)
         name, colon, value = line.partition(":")
         key = _KNOWN.get(name) or _name(name)
-        if not colon or not key or any(_broken(part) for part in lines[begun:at]):
+        if not colon or not key or not (clean or not any(map(_broken, lines[begun:at]))):
             problem = problem or "a header line is not a name, a colon and a value"
         elif len(headers) >= MAX_HEADERS:
             return headers, "more than 256 headers"

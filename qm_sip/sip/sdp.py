@@ -75,13 +75,19 @@ class OriginOf:
 
     def __init__(self, session_id: int) -> None:
         self.session_id, self.version = session_id, session_id
-        self._last: bytes | None = None
+        self._last: tuple[object, ...] | None = None
 
     def stamp(self, sdp: Sdp, address: str) -> Sdp:
         """The description under our origin; a description equal to the last one keeps its version (RFC
         3264 8).
         """
-        plain = rewrite_origin(sdp, self.session_id, 0, address).to_bytes()
+        plain = (
+            *(line for line in sdp.session if line[:2] != "o="),
+            *sdp.media,
+            sdp.end,
+            sdp.finished,
+            address,
+        )
         if self._last is not None and plain != self._last:
             self.version += 1
         self._last = plain
@@ -91,7 +97,8 @@ class OriginOf:
 def rewrite_origin(sdp: Sdp, session_id: int, version: int, address: str) -> Sdp:
     """Put our own o= in place of the other side's, user name included: it may be a person's."""
     origin = Origin("-", str(session_id), str(version), "IN", _family(address), address)
-    return replace(sdp, session=tuple(f"o={origin}" if line[:2] == "o=" else line for line in sdp.session))
+    session = tuple([f"o={origin}" if line[:2] == "o=" else line for line in sdp.session])
+    return Sdp(session, sdp.media, sdp.end, sdp.finished)
 
 
 def with_media(sdp: Sdp, address: str, port: int, rtcp_port: int | None = None) -> Sdp:

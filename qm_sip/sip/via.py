@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from qm_sip.sip.grammar import (
     Params,
@@ -24,8 +24,7 @@ def default_port(transport: str) -> int:
     return 5061 if transport.lower() == "tls" else 5060
 
 
-@dataclass(frozen=True, slots=True)
-class Via:
+class Via(NamedTuple):
     """One hop: transport, sent-by and parameters."""
 
     transport: str
@@ -66,7 +65,7 @@ class Via:
         marks: Params = (("rport", str(port)), ("received", host)) if wants_rport else ()
         if not wants_rport and self.host.lower() != host.lower():
             marks = (("received", host),)
-        return replace(self, params=(*kept, *marks))
+        return self._replace(params=(*kept, *marks))
 
     def reply_to(self) -> tuple[str, int]:
         """Where responses go (18.2.2 with RFC 3581): received and rport, else sent-by. maddr is not followed. An IPv6
