@@ -116,7 +116,7 @@ class History:
         number = world.offered[-1].target.number
         phone.reports = rng.choice([(), (100, 200), (100, 486)])
         if number == "1900" and self.kind in MOVED:
-            self.nothing_after = self.nothing_after or self._before(world.now)
+            self.nothing_after = self.nothing_after or (world.now if self.second is None else None)
         self._known(phone, number)
         if rng.random() < 0.7:
             world.pbx.provisional(phone.leg, rng.choice([180, 183]), now=world.now)
@@ -166,11 +166,6 @@ class History:
 
     def _known(self, phone: Phone, number: str) -> None:
         self.numbers.setdefault(phone.session & 0xFFFF, set()).add(number)
-
-    def _before(self, at: float) -> float | None:
-        """A call to the works council from which nobody was sent there is another call."""
-        consulting = self.second is not None and not self.second.up and not self.second.gone
-        return None if consulting else at
 
     def _move(self, what: str) -> None:
         """Transfers by whoever is not the customer, and those who take somebody's place."""

@@ -6,7 +6,7 @@
     .60 and on: SIPp pairs behind lines that lose packets
 
 Numbers: 20... before-ring, 21... on-answer, 1900 confidential, 4... strict, 5... nobody, everything else goes direct.
-6... stream (62... on-answer), 8... both, 9... deaf.
+6... stream (62... on-answer), 8... both, 9... deaf. A REFER of .10 is passed on, one of .20 is carried out here.
 """
 
 from __future__ import annotations
@@ -175,12 +175,14 @@ load_test = true
 addresses = ["{at(10)}"]
 may = ["carry", "toggle"]
 trusted = true
+refer = "pass"
 [peers.carrier]
 addresses = ["{at(30)}"]
 strip = ["X-Shade"]
 [peers.agents]
 addresses = ["{at(20)}"]
 trusted = true
+refer = "here"
 next_hop = "{at(20)}:{SIP}"
 [peers.strict]
 addresses = ["{at(40)}"]
@@ -219,6 +221,10 @@ to = "agents"
 direction = "inbound"
 [[routes]]
 from = "carrier"
+to = "agents"
+direction = "inbound"
+[[routes]]
+from = "agents"
 to = "agents"
 direction = "inbound"
 """
