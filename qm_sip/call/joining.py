@@ -1,7 +1,7 @@
 """An attended transfer that is carried out here: of two calls one is left, with whoever was not in the middle.
 
-The call that is kept is the one in which something may be recorded, if there is one and nothing stands against it: its
-row, its customer, what he was told. From the other the far leg is taken, and looked at like anybody who comes into a
+The call that is kept is the one in which something may be recorded, if there is one: its row, its customer, what he was
+told. From the other the far leg is taken, and looked at like anybody who comes into a
 call (`seat`, `who`). What was private, or must not be said, in either of the two stays so in what is left (I1, I5).
 """
 
@@ -38,7 +38,7 @@ def join(
     if call.way.peer_of(leg) != second.way.peer_of(at):
         raise NotSent(403)  # nobody lets others go but from calls of his own
     keep, here, give, there = call, leg, second, at
-    if not call.relayed and second.relayed and not (_unused(call) or _unused(second)):
+    if not call.relayed and second.relayed:
         keep, here, give, there = second, at, call, leg
     far = give.exchange.sessions[other(there)]
     if far.theirs is None or (keep.relayed and not _unused(give) and unrecordable(far.theirs)):

@@ -26,6 +26,8 @@ from qm_sip.call.pausing import Pausing
 from qm_sip.call.private import PrivateCall
 from qm_sip.call.recording import Recording
 from qm_sip.call.spans import add_up
+from qm_sip.call.transfer import Transfers
+from qm_sip.call.who import Who
 from qm_sip.call.words import (
     CloseSession,
     CountConfidential,
@@ -48,7 +50,14 @@ from qm_sip.monitor.session import Session
 from qm_sip.policy.facts import CallFacts, Decision, Outcome, PersonId, SpanState, Use
 from qm_sip.privateline.presets import PresetMode
 from qm_sip.sip.sdp import Direction
-from tests.call import test_beforehand, test_listening, test_objection, test_pausing, test_private
+from tests.call import (
+    test_beforehand,
+    test_listening,
+    test_objection,
+    test_pausing,
+    test_private,
+    test_transfer,
+)
 from tests.call import test_journeys as journeys
 from tests.call.world import Phone, World, named, settings
 from tests.media.helpers import open_journal
@@ -440,6 +449,12 @@ GUARDS: dict[str, tuple[type, str, object]] = {
     "listeners end with the agent they were for": (Listening, "agent_changed", _nobody),
     "a receipt is one customer's": (Receipts, "find", lambda self, token, *who: self._held.get(token)),
     "a pause ends by itself": (Pausing, "_ring", _nobody),
+    "whoever takes a place is looked at": (Who, "is_another", _nobody),
+    "whoever is called for a transfer is looked at before he rings": (Who, "will_be", _nobody),
+    "nobody is kept while he waits for another": (Exchange, "left", Exchange._vacate),
+    "a call that goes on with somebody else is not ended": (Transfers, "outlives", lambda *who: False),
+    "a target is not left ringing": (Transfers, "call_over", _nobody),
+    "old and new are each told of the other": (Exchange, "joined", _nobody),
 }
 
 
@@ -466,6 +481,10 @@ JOURNEYS = (
     test_listening.test_it_ends_when_another_agent_takes_over,
     test_listening.test_a_session_that_cannot_be_written_down_does_not_begin,
     test_pausing.test_it_ends_by_itself,
+    test_transfer.test_to_the_works_council_nothing_more_is_kept_before_its_phone_rings,
+    test_transfer.test_a_transferor_who_leaves_at_once_leaves_the_customer_with_ringing_and_nothing_is_kept,
+    lambda: test_transfer.test_if_nobody_is_left_to_talk_to_the_call_ends("customer"),
+    test_transfer.test_a_direct_call_is_joined_again_directly_also_from_hold,
     lambda: test_beforehand.test_whoever_brings_no_receipt_of_his_own_is_told_when_the_agent_answers(
         "customer"
     ),
