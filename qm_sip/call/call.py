@@ -380,7 +380,7 @@ class Call:
         self.exchange.sessions["callee"] = newcomer.session
         settle(self, newcomer)
         self.desk.seated(self, "callee", rang)
-        self.desk.loose(rang, None)
+        self.desk.loose(rang, None, self, "callee")
         self.desk.ua.cancel(rang, now=now)
         gone = self.who.role_on("callee")
         self.who.is_another("callee", newcomer.names, now)

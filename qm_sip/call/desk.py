@@ -74,8 +74,8 @@ class Desk(Protocol):
     def seated(self, call: Call, at: LegName, was: LegId) -> None:
         """Another leg has taken that place in the call; whoever had it is on his way out."""
 
-    def loose(self, leg: LegId, listener: Listener | None) -> None:
-        """A leg that has, or has no more, a place in a call: its events go there."""
+    def loose(self, leg: LegId, listener: Listener | None, call: Call, at: LegName) -> None:
+        """A leg that has no place in its call yet, or no more: its events go there."""
 
     def call_of(self, dialog: DialogId) -> tuple[Call, LegName] | None:
         """Whose dialog that is, as its peer names it."""

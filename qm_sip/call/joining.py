@@ -47,8 +47,8 @@ def join(
     was = _move(keep, here, give, other(there), now)
     told.tell(200, now)
     middle = give.legs[there]
-    Leaving(keep.desk, was, now, lambda at: keep.only(here, at), told=told if keep is call else None)
-    Leaving(keep.desk, middle, now, lambda at: None, told=None if keep is call else told)
+    Leaving(keep, here, was, now, lambda at: keep.only(here, at), told=told if keep is call else None)
+    Leaving(give, there, middle, now, lambda at: None, told=None if keep is call else told)
 
 
 def _move(keep: Call, here: LegName, give: Call, far: LegName, now: float) -> str:

@@ -46,7 +46,7 @@ def replace_leg(board: Switchboard, event: sip.CallOffered, now: float) -> None:
         call.picked_up(newcomer, now)
         return
     was = take(call, newcomer, now, lambda: call.answer_newcomer(newcomer, now))
-    Leaving(call.desk, was, now, lambda at_: call.only(at, at_))
+    Leaving(call, at, was, now, lambda at_: call.only(at, at_))
 
 
 def _allowed(board: Switchboard, event: sip.CallOffered) -> str:

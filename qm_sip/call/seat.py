@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qm_sip.call.desk import Desk
 from qm_sip.call.media_plan import Plan
 from qm_sip.call.session import LegSession
 from qm_sip.media import protocol
@@ -95,12 +94,19 @@ class Leaving:
     """
 
     def __init__(
-        self, desk: Desk, leg: sip.LegId, now: float, then: Then, *, told: Subscription | None = None
+        self,
+        call: Call,
+        at: LegName,
+        leg: sip.LegId,
+        now: float,
+        then: Then,
+        *,
+        told: Subscription | None = None,
     ) -> None:
-        self._desk, self._leg, self._told, self._then = desk, leg, told, then
-        desk.loose(leg, self.on_sip)
+        self._desk, self._leg, self._told, self._then = call.desk, leg, told, then
+        self._desk.loose(leg, self.on_sip, call, at)
         wait = LINGER if told is not None and told.wanted else 0.0
-        self._timer = desk.timers.start(now + wait, self._bye)
+        self._timer = self._desk.timers.start(now + wait, self._bye)
 
     def on_sip(self, event: sip.UaEvent, now: float) -> None:
         ua = self._desk.ua

@@ -116,7 +116,8 @@ class Switchboard:
         self._now = 0.0  # of the last event
         self.calls: dict[CallId, Call] = {}
         self._legs: dict[sip.LegId, tuple[Call, LegName]] = {}
-        self._loose: dict[sip.LegId, Listener | None] = {}  # those that come into a call, or go out of one
+        # Those that come into a call, or go out of one: who listens to them, and whose they are.
+        self._loose: dict[sip.LegId, tuple[Listener | None, Call, LegName]] = {}
         self._credentials: dict[str, Credentials] = {}
         self._complained: dict[str, float] = {}  # peer -> when its silence was last logged
         self._rng, self._wall = rng, wall
@@ -183,10 +184,10 @@ class Switchboard:
         self._legs.pop(was, None)
         self._legs[call.legs[at]] = (call, at)
 
-    def loose(self, leg: sip.LegId, listener: Listener | None) -> None:
+    def loose(self, leg: sip.LegId, listener: Listener | None, call: Call, at: LegName) -> None:
         self._legs.pop(leg, None)
         if self.ua.knows(leg):
-            self._loose[leg] = listener
+            self._loose[leg] = (listener, call, at)
 
     def call_of(self, dialog: DialogId) -> tuple[Call, LegName] | None:
         found = self.ua.find(dialog)
@@ -230,7 +231,7 @@ class Switchboard:
             known[0].heard(known[1], message)
 
     def _on_loose(self, event: sip.UaEvent, now: float) -> None:
-        listener = self._loose[event.leg]
+        listener, _, _ = self._loose[event.leg]
         if isinstance(event, sip.LegGone):
             del self._loose[event.leg]
         if listener is not None:
@@ -399,8 +400,9 @@ class Switchboard:
             call.hang_up(now)
 
     def leg_of(self, leg: sip.LegId) -> tuple[Call, LegName] | None:
-        """The call that a leg belongs to, and which of its legs it is."""
-        return self._legs.get(leg)
+        """The call that a leg belongs to, or comes into, or goes out of; and which of its legs it is."""
+        loose = self._loose.get(leg)
+        return self._legs.get(leg) if loose is None else (loose[1], loose[2])
 
     def serves(self, leg: sip.LegId) -> bool:
         """Whether it is the leg of a one-leg call."""

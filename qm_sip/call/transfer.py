@@ -169,7 +169,7 @@ class Blind:
             stamped=call.session_ids.towards(self.leg),
             now=now,
         )
-        call.desk.loose(self._new, self.on_sip)
+        call.desk.loose(self._new, self.on_sip, call, self.leg)
 
     def on_sip(self, event: sip.UaEvent, now: float) -> None:
         """What the target does before it has a place."""
@@ -221,7 +221,7 @@ class Blind:
         )
         was = take(call, newcomer, now)
         self._told.tell(200, now)
-        Leaving(call.desk, was, now, lambda at: call.only(self.leg, at), told=self._told)
+        Leaving(call, self.leg, was, now, lambda at: call.only(self.leg, at), told=self._told)
 
     def _failed(self, status: int, now: float) -> None:
         """The old call stands; unless he who asked for it has gone, and nobody is left to talk to."""

@@ -179,6 +179,10 @@ def test_to_the_works_council_nothing_more_is_kept_before_its_phone_rings() -> N
     world.run(2.0)
     council = world.agent
     assert council is not None and hear_each_other(world, customer, council)
+    for leg in world.ua._core.legs:  # also of those that have gone or come nothing may be shown (I8)
+        known = world.switchboard.leg_of(leg)
+        assert known is not None and known[0].unsaid
+    assert world.switchboard.legs_shown == 0
     assert customer.target == (council.host, council.port), "its audio must not come here (I1)"
     assert len(world.engine.asked(protocol.CloseCall)) == 1
     assert max(at for _, at in kept(world)) < rang[0]
@@ -261,6 +265,7 @@ def test_a_direct_call_is_joined_again_directly_also_from_hold() -> None:
     assert third is not None and third is not agent
     assert customer.target == (third.host, third.port) and third.target == (customer.host, customer.port)
     assert not world.engine.asked(protocol.OpenCall)
+    assert b"a=sendrecv" in world.offered[-1].body, "it was the one who has gone that held him"
     world.hang_up(third)
     ended(world)
 
@@ -417,3 +422,23 @@ def test_an_untrusted_transferor_names_nobody() -> None:
     assert (
         world.offered[-1].get("P-Asserted-Identity") is not None
     )  # of the customer's, who stays, it is believed
+
+
+def test_the_engine_dies_while_the_customer_waits_and_he_is_sent_to_nobody_who_has_gone() -> None:
+    world = World(refer="here")
+    customer, agent = talking(world)
+    world.refer(agent, SECOND)
+    world.run(0.1)
+    world.hang_up(agent)
+    world.run(0.1)
+    before = customer.target
+    world.engine.dead = True
+    world.switchboard.engine_died(world.now)
+    world.run(0.1)
+    assert customer.target == before
+    world.run(1.5)
+    second = world.agent
+    assert second is not None and second.up
+    assert customer.target == (second.host, second.port) and second.target == (customer.host, customer.port)
+    world.hang_up(customer)
+    ended(world)

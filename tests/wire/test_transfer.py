@@ -104,7 +104,9 @@ def test_to_the_works_council_the_tap_is_closed_before_its_phone_rings(scene: Sc
     caller, callee, _ = scene.talk("2100")
     callee.request("REFER", headers=[("Refer-To", "<sip:1900@anywhere>")])
     council = scene.agents.called()
-    assert scene.site.ask("taps")["taps"] == []
+    until = time.monotonic() + 1  # the engine was told before; its word that it is so may come later
+    while scene.site.ask("taps")["taps"]:
+        assert time.monotonic() < until
     assert council.invite.media == (scene.pbx.address, scene.pbx.rtp), "no media socket here (I1)"
     for leg in (caller, callee):  # those who still talk are joined directly at once
         leg.answer(to=leg.expect("INVITE"))
