@@ -41,7 +41,9 @@ def test_the_dialog_to_replace_has_the_name_that_the_other_side_knows() -> None:
     customer, agent, second, asked = consulting(world, "1002")
     world.refer(agent, "1002", second)
     world.run(0.5)
-    wish = ReferTo.of(sent_on(customer)).replaces
+    refer = ReferTo.of(sent_on(customer))
+    wish = refer.replaces
+    assert refer.address.uri.host == "127.0.0.1", "he is called where he is, not at our address"
     at_the_end = world.pbx.dialog(asked.leg)
     assert wish is not None and at_the_end is not None
     assert wish.dialog == at_the_end.id, "whoever was asked finds his own dialog by it"
