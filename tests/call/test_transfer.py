@@ -366,8 +366,11 @@ def test_who_stays_on_after_his_transfer_is_hung_up() -> None:
     world.refer(agent, SECOND)
     world.run(1.5)
     assert agent.news[-1] == 200 and not agent.gone
+    told = len(world.engine.asked(protocol.SetRemote))
     world.run(2.5)
     assert agent.gone
+    again = world.engine.asked(protocol.SetRemote)[told:]
+    assert [command.leg for command in again] == ["callee"], "from now on nothing can come from the old one"
 
 
 def test_the_second_refer_of_a_dialog_is_told_apart_by_its_number() -> None:
