@@ -64,7 +64,7 @@ from qm_sip.recorder.recovery import recover
 from qm_sip.sip.admission import Doorkeeper
 from qm_sip.sip.events import Address
 from qm_sip.sip.incidents import SecurityLog
-from qm_sip.sip.ua import Credentials, UserAgent, UserAgentSettings
+from qm_sip.sip.ua import Credentials, Prack, UserAgent, UserAgentSettings
 from qm_sip.trace.tap import Tap
 from qm_sip.tracer import Tracer
 
@@ -174,13 +174,15 @@ class Server:
         settings = UserAgentSettings(
             external_address=Address(external, 0) if external else None,
             max_legs=config.server.sip.max_legs,
+            session_expires=config.server.sip.session_expires,
+            min_se=config.server.sip.min_se,
         )
         if config.server.sip.messages == "refused":
             settings = replace(settings, allow=tuple(one for one in settings.allow if one != "MESSAGE"))
         rng = Entropy()
         security_log = SecurityLog(security)
         self.door = Doorkeeper(rules_of(config, self._identities), rng, security_log)
-        self.ua = UserAgent(settings, rng, self.door)
+        self.ua = UserAgent(settings, rng, self.door, self._prack)
         self.engine = MediaEngine(keeps=[self.store.lock_handle])
         self.engine.on_event, self.engine.on_death = self._on_media, self._on_engine_death
         self.keeper = CatalogKeeper(self.catalog, self.finisher, self._config, self.run_id, self._on_kept)
@@ -339,6 +341,11 @@ class Server:
         self._closers.clear()
 
     # ---------------------------------------------------------------- who is told of what
+
+    def _prack(self, source: Address) -> Prack:
+        """Whether provisional responses to a caller are acknowledged."""
+        peer = self.door.rules.find(source)
+        return Prack(self.settings.config.peer(peer).prack) if peer is not None else Prack.NO
 
     def _identities(self, source: Address) -> Collection[str]:
         return self.endpoint.identities(source)

@@ -3,6 +3,7 @@
 - `states`: the table of joint states, with its theory. Read it first.
 - `call`: the call itself; takes SIP and media events and `now`, acts on the user agent, the engine, the book.
 - `session`, `media_plan`, `exchange`: the SDP of one leg; relay or direct; offers during the call.
+- `early`: what the callee's ends say before the answer, and what the caller is told of it.
 - `capture`, `recording`: the gate (closed, telling, open, refused), and the taps asked for through it.
 - `book`, `spans`: what is written down of a call, which adds up to its length and has one outcome.
 - `words`, `reasons`, `headers`: what a call asks to be kept; why it was not recorded; what crosses the legs.

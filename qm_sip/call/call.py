@@ -23,6 +23,7 @@ from qm_sip.call.aware import Aware, wish_of
 from qm_sip.call.book import Book
 from qm_sip.call.capture import Capture, as_it_came
 from qm_sip.call.desk import Desk
+from qm_sip.call.early import Early
 from qm_sip.call.exchange import Exchange
 from qm_sip.call.headers import Border, In, reason
 from qm_sip.call.headers.session_id import SessionIds
@@ -52,6 +53,7 @@ from qm_sip.sip import events as sip
 from qm_sip.sip.body import Part, compose, place
 from qm_sip.sip.message import Request, Response
 from qm_sip.sip.sdp import Sdp
+from qm_sip.sip.ua import Prack
 
 log = logging.getLogger("qm_sip.call")
 BOTH: tuple[LegName, LegName] = ("caller", "callee")
@@ -134,11 +136,13 @@ class Call:
         for leg in BOTH:
             self.exchange.sessions[leg] = session = LegSession(leg, desk.session_id(), self._own_address(leg))
             session.indicate = partial(self.aware.indication, leg)
+        self.early = Early(self)
         self._row = False  # durable, or known not to be
         self._engine_open = False  # the engine knows this call
         self._heard_of_callee = False  # its side has answered something
         self.unsaid = book.silent  # nothing that is shown may count it (I8)
         self._misled = False  # somebody was told of sockets of ours that are gone
+        self._to_join = False  # what one was told of the other is not what counts
         self._to_say: list[str] = []  # to the customer, when the notice has ended
         self._round = 0  # of saying it
         self._heard = False  # somebody has listened to it
@@ -186,6 +190,7 @@ class Call:
         self.passing.heard("caller", request)
         self.aware.heard("caller", request)
         self.exchange.sessions["caller"].theirs = read_sdp(request)
+        self.early.begin(request)
         self.who.asserted("caller", request)
         if self.recording:
             self._open_sockets()
@@ -291,11 +296,12 @@ class Call:
         else:
             self.exchange.learn("caller", session.theirs)
             body = plan.answer(session)
-        self._answer_caller(body, [headers.SDP], now)
+        self.answer_caller(body, [headers.SDP], now)
 
     def _call(self, now: float) -> None:
         way = self.way
-        content, whole = compose(self._offer_to_callee(), way.beside, before=way.before)
+        offer = self._offer_to_callee()
+        content, whole = compose(offer, way.beside, before=way.before)
         self.desk.calling(self)
         self.desk.ua.invite(
             self.legs["callee"],
@@ -309,6 +315,7 @@ class Call:
             credentials=self.desk.credentials(way.peer),
             max_forwards=way.max_forwards,
             stamped=self.session_ids.towards("callee"),
+            prack=self.early.prack(Prack(self.config.peer(way.peer).prack), offers=offer is not None),
             now=now,
         )
 
@@ -332,23 +339,21 @@ class Call:
     # ================================================================ the callee's progress
 
     def progressed(self, response: Response, now: float) -> None:
+        """A 1xx. Early media proves nothing; on a direct call it goes end to end, a relayed caller hears it ring."""
         self._heard_of_callee = True
         if self._move(Happening.PROGRESS) is None:
             return
+        self.early.heard(response)
         if self.state is State.SEEKING:
             self._tone("caller", "ringback")
-            return
-        # Early media goes end to end on a direct call; it proves nothing, and a relayed caller hears
-        # ringback.
-        body = None if self.relayed else self.exchange.towards("caller", read_sdp(response))
-        status = 180 if body is None and response.status == 183 else response.status
-        passed = self.way.borders["callee"].carry(response, In.PROGRESS)
-        content, whole = self._beside(response, body)
-        self.desk.ua.provisional(
-            self.legs["caller"], status, headers=[*passed, *content], body=whole, now=now
-        )
+        else:
+            self.early.pass_on(response, now)
 
-    def _beside(self, response: Response, body: bytes | None) -> tuple[headers.Headers, bytes | None]:
+    def early_answer(self, request: Request, now: float) -> None:
+        """The caller has answered, by PRACK, an offer that the callee made before picking up."""
+        self.exchange.acknowledged("caller", request, now)
+
+    def beside(self, response: Response, body: bytes | None) -> tuple[headers.Headers, bytes | None]:
         """What the caller gets of the callee's body: the description as it is for him, and the parts that may cross."""
         beside = self.way.borders["callee"].beside(response)
         return compose(body, beside, before=place(response, beside))
@@ -361,7 +366,7 @@ class Call:
             self.desk.ua.bye(self.legs["callee"], headers=reason.ours("unanswered"), now=now)
             self._close(now)
             return
-        theirs = read_sdp(response)
+        theirs = self.early.answered(response)
         if self._unusable(response, theirs):
             self._give_back(was, now)
             return
@@ -392,7 +397,8 @@ class Call:
         if was is State.CALLING and caller.theirs is not None and newcomer.session.theirs is not None:
             self.exchange.learn("caller", caller.theirs)
             agreed = answering(caller.theirs, newcomer.session.theirs)
-            self._answer_caller(self.exchange.towards("caller", agreed), [], now)
+            anew = self.early.has_told  # of the phone that rang, which is not the one that answers
+            self.answer_caller(self.exchange.towards("caller", agreed), [], now, anew=anew)
         if self.state is State.TALKING:
             self._connect(now)
 
@@ -426,13 +432,14 @@ class Call:
             self.exchange.answer_will_be_late("caller")
         else:
             self.exchange.learn("caller", caller.theirs)
-        passed = self.way.borders["callee"].carry(response, In.ANSWER)
-        content, whole = self._beside(response, self.exchange.towards("caller", theirs))
-        self._answer_caller(whole, [*passed, *content], now)
+        self._to_join |= self.early.answer(response, theirs, now)
 
-    def _answer_caller(self, body: bytes | None, extra: headers.Headers, now: float) -> None:
+    def answer_caller(
+        self, body: bytes | None, extra: headers.Headers, now: float, *, anew: bool = False
+    ) -> None:
+        """200 to the caller; `anew`: with another answer than he was given before."""
         self.book.answered = now
-        self.desk.ua.answer(self.legs["caller"], body, headers=extra, now=now)
+        self.desk.ua.answer(self.legs["caller"], body, headers=extra, anew=anew, now=now)
 
     def callee_refused(self, status: int, response: Response | None, now: float) -> None:
         was = self.state
@@ -516,6 +523,8 @@ class Call:
         elif self.relayed:
             self.desk.media.send(protocol.Bridge(self.id, on=True))
             self._talk(now)
+        elif self._to_join:
+            self.exchange.join_anew(now)
 
     def _talk(self, now: float) -> None:
         """Connected by the relay: what the agent and the customer may press, and what may be kept."""
@@ -602,18 +611,29 @@ class Call:
             self.desk.ua.reject_offer(self.legs[leg], 415, headers=[ACCEPT], now=now)
             return
         self.aware.wishes(leg, request, now)
-        talking = self.state is State.TALKING and not self.exchange.waiting
-        self.exchange.offered(leg, request, now, talking=talking)
+        if self.state in CALLEE_PENDING and (leg == "callee" or self.state is State.CALLING):
+            self.early.offered(leg, request, now)
+        else:
+            talking = self.state is State.TALKING and not self.exchange.waiting
+            self.exchange.offered(leg, request, now, talking=talking)
 
     def offer_answered(self, leg: LegName, response: Response, now: float) -> None:
         """Our re-INVITE was answered. If that ended a hold, what had to wait for it goes on."""
         self.aware.wishes(leg, response, now)
-        self.exchange.answered(leg, response, now)
+        if self.early.agreed(leg, response, now):
+            self.exchange.answered(leg, response, now)
+        else:
+            self.exchange.rejected(leg, 504, now)
         self.resumed(now)
 
     def offer_rejected(self, leg: LegName, status: int, now: float) -> None:
         self.exchange.rejected(leg, status, now)
         self.resumed(now)
+
+    def refreshed(self, leg: LegName, response: Response, now: float) -> None:
+        """The session timer of that leg was refreshed: nothing changes, unless its peer has changed something."""
+        self.who.is_there(leg, response, now)
+        self.exchange.refreshed(leg, response, now)
 
     def resumed(self, now: float) -> None:
         """Perhaps nobody holds any more, and nothing is paused: what had to wait goes on."""

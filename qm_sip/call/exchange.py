@@ -90,12 +90,40 @@ class Exchange:
             self.ua.ack(self.legs[across], self.plan.towards(self.sessions[across], theirs), now=now)
         self._perhaps_try(now)
 
+    @property
+    def busy(self) -> bool:
+        """Whether an offer is in transit, or one of ours under way."""
+        return self._asker is not None or bool(self._ours)
+
+    def correct(self, leg: LegName, theirs: Sdp, now: float) -> None:
+        """Tell one leg that the other has changed; nobody waits for its answer."""
+        body = self.towards(leg, theirs)
+        self._ours.add(leg)
+        self.ua.reoffer(self.legs[leg], body, headers=[headers.SDP], now=now)
+
+    def join_anew(self, now: float) -> None:
+        """Tell both what the other has said last: one of them has not been told yet, or by nobody who counts."""
+        for leg in sorted(self.sessions):
+            if (theirs := self.sessions[other(leg)].theirs) is not None:
+                self.correct(leg, theirs, now)
+
+    def refreshed(self, leg: LegName, response: Response, now: float) -> None:
+        """The answer to a refresh of ours (RFC 4028). As a rule it repeats what stands; else he has changed, and the
+        other side is told.
+        """
+        theirs = read_sdp(response)
+        if theirs is None or self.sessions[leg].repeats(theirs) or self.busy or self._late is not None:
+            return
+        self.learn(leg, theirs)
+        if isinstance(self.plan, Direct):
+            self.correct(other(leg), theirs, now)
+
     # ---------------------------------------------------------------- later ones
 
     def offered(self, leg: LegName, request: Request, now: float, *, talking: bool) -> None:
         """A re-INVITE, or an UPDATE with SDP."""
         session, theirs = self.sessions[leg], read_sdp(request)
-        busy = not talking or self._asker is not None or bool(self._ours)
+        busy = not talking or self.busy
         if description(request) is None:
             self._asked_to_offer(leg, now, busy=busy)
         elif theirs is None or (isinstance(self.plan, Relay) and unrecordable(theirs) is not None):
@@ -195,7 +223,7 @@ class Exchange:
         """Our re-INVITE on that leg failed: the session stands as before."""
         if leg in self._ours:
             self._ours.discard(leg)
-            if not self.book.silent:
+            if not self.book.silent and status != 504:  # that one never left us: the peer takes no UPDATE
                 log.warning("call %s: the %s refused our offer (%d)", self.book.call, leg, status)
             self._tried(leg, now, agreed=False)
             return

@@ -66,7 +66,12 @@ class LegSession:
 
     def repeats(self, sdp: Sdp) -> bool:
         """Whether the peer offers again what stands already: a session refresh (RFC 4028 section 7.4)."""
-        return self.theirs is not None and _without_origin(self.theirs) == _without_origin(sdp)
+        return self.theirs is not None and same(self.theirs, sdp)
+
+
+def same(one: Sdp, other: Sdp) -> bool:
+    """Whether two descriptions differ in nothing but their origin."""
+    return _without_origin(one) == _without_origin(other)
 
 
 def _without_origin(sdp: Sdp) -> tuple[object, ...]:

@@ -247,6 +247,10 @@ class Switchboard:
                 call.callee_refused(event.status, event.response, now)
             case sip.Acknowledged():
                 call.acknowledged(leg, event.request, now)
+            case sip.EarlyAnswer():
+                call.early_answer(event.request, now)
+            case sip.Refreshed():
+                call.refreshed(leg, event.response, now)
             case sip.OfferReceived():
                 call.offer_received(leg, event.request, now)
             case sip.OfferWithdrawn():

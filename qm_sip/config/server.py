@@ -31,6 +31,7 @@ from qm_sip.policy.facts import Direction
 
 Transport = Literal["udp", "tcp", "tls"]
 Referring = Literal["refuse", "pass", "here"]
+Prack = Literal["no", "yes", "required"]
 Right = Literal["carry", "toggle", "listen"]
 Algorithm = Literal["SHA-512-256", "SHA-256", "MD5"]
 Limit = Annotated[int, Field(ge=0)]
@@ -82,6 +83,12 @@ class Connections(Model):
     """
 
 
+def _interval(seconds: int) -> int:
+    if 0 < seconds < 90:
+        raise ValueError("must be 0 or at least 90 (RFC 4028)")
+    return seconds
+
+
 class Sip(Model):
     """Signalling."""
 
@@ -97,6 +104,12 @@ class Sip(Model):
     """Certificates."""
     connections: Connections = Connections()
     """Limits of TCP and TLS."""
+    session_expires: Annotated[int, Field(ge=0, le=86_400), AfterValidator(_interval)] = 1800
+    """How long a call lasts without a sign of life of its other end, as we ask for it (RFC 4028); twice as often one is
+    exchanged. 0: we ask for none, but keep what the other asks for. Unit: seconds.
+    """
+    min_se: Annotated[int, Field(ge=90, le=86_400)] = 90
+    """The shortest such time we agree to; who asks for a shorter one gets 422. Unit: seconds."""
     carry_headers: tuple[CarriedName, ...] = (
         "X-QM-Line",
         "X-QM-Call",
@@ -272,6 +285,10 @@ class Peer(Model):
     """
     remote_party_id: bool = False
     """Whether Remote-Party-ID is read from this trusted peer if it sends no P-Asserted-Identity (Asterisk: send_rpid).
+    """
+    prack: Prack = "yes"
+    """Whether ringing and early media are acknowledged (RFC 3262, 100rel), where both ends know it: yes, no, required
+    (calls to it fail unless it knows it).
     """
     username: str = ""
     """Who we are when the peer asks for a digest. Empty: we do not answer a challenge."""

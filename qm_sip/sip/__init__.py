@@ -4,8 +4,11 @@ Each line stands on those above it and imports nothing from below.
 
 * `grammar`                      splitting, quoting, parameters; `SipParseError` with the status owed
 * `address`, `via`, `cseq`       typed header values that read and print themselves
+* `rack`                         the same for PRACK
 * `hop`                          headers that belong to one hop or one dialog
-* `message`, `validate`          a datagram as a message that leaves byte for byte; whether it makes sense
+* `message`                      a datagram as a message that leaves byte for byte
+* `session_expires`              how long a session lasts without a refresh
+* `validate`                     whether a message makes sense
 * `framing`                      a stream of bytes as messages, however it was cut
 * `body`                         the session description in a message, alone or among others
 * `sdp_model`, `sdp`             session descriptions line by line; the edits of a B2BUA
@@ -15,7 +18,8 @@ Each line stands on those above it and imports nothing from below.
 * `dialog`, `digest`             route sets, targets, CSeq; answering challenges
 * `refer`                        what transfers are written with: Refer-To, Replaces, a status as a body
 * `settings`, `core`, `sent`     what all legs share; what a leg remembers of a request
-* `asking`, `leg`                one INVITE usage: its client half, its server half
+* `session_timer`, `reliable`    refreshes, and a call that ends without them; provisional responses with PRACK
+* `asking`, `offering`, `leg`    one INVITE usage: its client half, its own offers, its server half
 * `incoming`, `outgoing`         how a leg comes about: called, or calling
 * `limits`, `overload`           token buckets, bans; when there is no room for one call more
 * `nonces`, `digest_server`      challenges that need no memory, and what an answer to one is worth

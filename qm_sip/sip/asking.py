@@ -1,11 +1,7 @@
-"""What a leg asks of its peer, and what it makes of the answers (RFC 3261 12.2.1, 13.2, 14.1, 15.1.1, 22).
+"""What a leg asks of its peer, and what it makes of the answers (RFC 3261 12.2.1, 13.2, 15.1.1, 22).
 
 A leg is EARLY until a 2xx, UP until a BYE, then OVER. It is gone when, being OVER, no transaction of it lives any
 more; so copies that arrive late still meet somebody who knows the answer.
-
-The offers (14.1, 14.2): at most one is under way. `offering` is ours, `pending` is the peer's that our user has not
-answered, `unacked` are our 2xx without ACK, and a late offer is open until the ACK owed for it is sent. Our own next
-offer waits in `wanted` until all four are empty, and after a 491 until its back-off has run out.
 """
 
 from __future__ import annotations
@@ -19,8 +15,10 @@ from qm_sip.sip.core import Core, HeaderList
 from qm_sip.sip.dialog import Dialog
 from qm_sip.sip.digest import Credentials, DigestClient
 from qm_sip.sip.events import Address, LegId
-from qm_sip.sip.message import Request, Response, header
+from qm_sip.sip.message import Message, Request, Response, header
 from qm_sip.sip.sent import Purpose, Sent, Unacknowledged
+from qm_sip.sip.session_timer import SessionTimer
+from qm_sip.sip.settings import Prack
 from qm_sip.sip.timers import Timer
 from qm_sip.sip.transaction import Transaction
 
@@ -41,7 +39,9 @@ class Asking:
     owns_call_id: ClassVar[bool] = False
     call_id: str
 
-    def __init__(self, name: LegId, core: Core, local: Address, credentials: Credentials | None) -> None:
+    def __init__(
+        self, name: LegId, core: Core, local: Address, credentials: Credentials | None, prack: Prack
+    ) -> None:
         self.name, self.core, self.local = name, core, local
         self.phase = Phase.EARLY
         self.dialog: Dialog | None = None
@@ -59,6 +59,13 @@ class Asking:
         self.said_gone = False
         self.stamped: HeaderList = ()  # what every message of this leg carries, but a 100
         self.ending = False
+        self.said: bytes | None = None  # the description of ours that stands
+        self.prack = prack
+        self.peer_allow = ""  # what he wrote in Allow
+        settings = core.settings
+        self.session = SessionTimer(
+            core.timers, settings.session_expires, settings.min_se, self.refresh, self._session_expired
+        )
 
     # ------------------------------------------------------------------ what the user asks for
 
@@ -71,20 +78,11 @@ class Asking:
             return
         self._send_bye(headers, now)
 
-    def reoffer(self, body: bytes | None, headers: HeaderList, now: float) -> None:
-        """A re-INVITE, as soon as none is under way. A newer wish replaces one that still waits."""
-        if self.phase is Phase.UP and self.bye_wanted is None:
-            self.wanted = Sent(Purpose.OFFER, "INVITE", headers, body)
-            self._try_offer(now)
-
-    def acknowledge(self, body: bytes | None, now: float) -> None:
+    def acknowledge(self, body: bytes | None, now: float, tag: str = "") -> None:
         """Pay the ACK that a late offer left owed."""
         for sent in list(self.sent.values()):
-            if self.dialog is not None and self.dialog.remote_tag in sent.acks:
-                tag = self.dialog.remote_tag
-                if sent.acks[tag] is None:
-                    self._ack(sent, self.dialog, body)
-        self._try_offer(now)
+            if self.dialog is not None and sent.acks.get(self.dialog.remote_tag, b"") is None:
+                self._ack(sent, self.dialog, body)
 
     def request(
         self, method: str, headers: HeaderList, body: bytes | None, now: float, ticket: int = 0
@@ -113,11 +111,19 @@ class Asking:
             [
                 self.core.via(local),
                 *dialog.headers(sent.method, dialog.counters.next(), MAX_FORWARDS),
-                *self.core.request_headers(self.local, [*login, *self.stamped, *sent.headers], sent.body),
+                *self.core.request_headers(
+                    self.local, [*login, *self.extensions(sent), *self.stamped, *sent.headers], sent.body
+                ),
             ],
             sent.body or b"",
         )
         self.start(sent, request, destination, local, now)
+
+    def extensions(self, sent: Sent) -> HeaderList:
+        """What a request of ours says of RFC 4028. Before the 2xx there is no session to be timed."""
+        if sent.method not in ("INVITE", "UPDATE"):
+            return ()
+        return [_TIMER, *(self.session.asking() if self.phase is Phase.UP else ())]
 
     def start(self, sent: Sent, request: Request, destination: Address, local: Address, now: float) -> None:
         """A client transaction of this leg."""
@@ -158,6 +164,7 @@ class Asking:
             ],
             body or b"",
         )
+        self.said = body or self.said
         sent.acks[dialog.remote_tag] = data = ack.to_bytes()
         self.core.send(data, destination, local)
 
@@ -178,22 +185,6 @@ class Asking:
         there, first = dialog.destination(), dialog.first_hop
         return (there, first) if there.reliable and first.reliable and first != there else (there,)
 
-    def _owed(self) -> bool:
-        return any(ack is None for sent in self.sent.values() for ack in sent.acks.values())
-
-    def _try_offer(self, now: float) -> None:
-        if self.wanted is None or self.phase is not Phase.UP or self.dialog is None or self._busy():
-            return
-        self.offering, self.wanted = self.wanted, None
-        self._send_in_dialog(self.offering, self.dialog, now)
-        self._guard(self.offering, self.core.settings.ring_timeout, now)
-
-    def _busy(self) -> bool:
-        waiting = self.back_off is not None and self.back_off.running
-        return bool(
-            self.offering or self.pending or self.unacked or self.bye_wanted is not None or waiting
-        ) or (self._owed())
-
     def _guard(self, sent: Sent, seconds: float, now: float) -> None:
         """An INVITE that nobody ever answers is cancelled, and forgotten 64*T1 after (9.1)."""
         if sent.guard is not None:
@@ -209,7 +200,7 @@ class Asking:
             self.send_cancel(sent, (), now)
             return
         transaction.kill(now)
-        if sent.purpose is Purpose.OFFER:
+        if sent.purpose in (Purpose.OFFER, Purpose.REFRESH):
             self.on_final(sent, 408, None, now)
 
     def send_cancel(self, sent: Sent, headers: HeaderList, now: float) -> None:
@@ -240,10 +231,14 @@ class Asking:
         if response.status < 200:
             sent.provisional = True
             self.on_provisional(sent, response, now)
-        elif response.status in (401, 407) and self._try_again(sent, response, now):
-            return
-        else:
+        elif not self._once_more_with(sent, response, now):
             self.on_final(sent, response.status, response, now)
+
+    def _once_more_with(self, sent: Sent, response: Response, now: float) -> bool:
+        """What the answer asks for can be done: the request has been sent again."""
+        if response.status in (401, 407):
+            return self._try_again(sent, response, now)
+        return response.status == 422 and self._longer(sent, response, now)
 
     def _try_again(self, sent: Sent, response: Response, now: float) -> bool:
         """22.2: once more with credentials. A CANCEL cannot be challenged (22.1)."""
@@ -253,6 +248,16 @@ class Asking:
             return False
         if sent.purpose is not Purpose.BYE and self.phase is Phase.OVER:
             return False
+        self.send_again(sent, now)
+        return True
+
+    def _longer(self, sent: Sent, response: Response, now: float) -> bool:
+        """RFC 4028 7.3: once more with the interval that he can live with."""
+        if sent.cancel is not None or self.phase is Phase.OVER or sent.raised >= _MOST_RAISES:
+            return False
+        if sent.method not in ("INVITE", "UPDATE") or not self.session.raised(response):
+            return False
+        sent.raised += 1
         self.send_again(sent, now)
         return True
 
@@ -285,62 +290,31 @@ class Asking:
 
     def on_final(self, sent: Sent, status: int, response: Response | None, now: float) -> None:
         """The final answer to one of our requests, real or inferred."""
-        if sent.purpose is Purpose.OFFER:
-            self._offer_answered(sent, status, response, now)
-        elif sent.purpose is Purpose.PASSED:
+        if sent.purpose is Purpose.PASSED:
             self._passed_answered(sent, status, response, now)
 
     def _passed_answered(self, sent: Sent, status: int, response: Response | None, now: float) -> None:
-        if sent.method == "UPDATE" and response is not None and status < 300 and self.dialog is not None:
-            self.dialog = self.dialog.refreshed(response)
+        if sent.method == "UPDATE" and response is not None and status < 300:
+            self.updated(sent, response, now)
         self.core.emit(events.RequestAnswered(self.name, sent.method, status, response, sent.ticket))
         # Of a NOTIFY it ends the subscription, not the call (RFC 5057 5.1).
         if status == 481 and sent.method != "NOTIFY" and self.phase is Phase.UP:
             self._lost(status, response, now)
 
-    def _offer_answered(self, sent: Sent, status: int, response: Response | None, now: float) -> None:
-        if response is not None and 200 <= status < 300:
-            self._offer_accepted(sent, response, now)
-            return
-        self.offering = None
-        if sent.guard is not None:
-            sent.guard.cancel()
-        if self.phase is not Phase.UP:
-            return
-        if status == 491 and response is not None and sent.attempts < self.core.settings.max_offer_retries:
-            self._offer_later(sent, now)
-            return
-        self.core.emit(events.OfferRejected(self.name, status))
-        if status in (408, 481):
-            self._lost(status, response, now)
-        else:
-            self._try_offer(now)
-
-    def _offer_accepted(self, sent: Sent, response: Response, now: float) -> None:
+    def updated(self, sent: Sent, response: Response, now: float) -> None:
+        """A 2xx to our UPDATE or re-INVITE: target and session are refreshed."""
         assert sent.dialog is not None
-        if self._ack_again(sent, sent.dialog):
-            return
-        if sent.guard is not None:
-            sent.guard.cancel()
-        dialog = (self.dialog or sent.dialog).refreshed(response)
-        self.dialog = sent.dialog = dialog
-        self.offering = None
-        if self.phase is Phase.UP and not sent.body and has_sdp(response):
-            sent.acks[dialog.remote_tag] = None
-        else:
-            self._ack(sent, dialog, None)
+        sent.dialog = self.renew(sent.dialog, response)
         if self.phase is Phase.UP:
-            self.core.emit(events.OfferAnswered(self.name, response))
-            self._try_offer(now)
+            self.session.granted(response, now)
 
-    def _offer_later(self, sent: Sent, now: float) -> None:
-        """14.1: the owner of the Call-ID waits 2.1 to 4 s, the other at most 2 s, in steps of 10 ms."""
-        sent.attempts += 1
-        low, high = (210, 400) if self.owns_call_id else (0, 200)
-        wait = self.core.rng.randint(low, high) / 100
-        sent.tried.clear()
-        self.wanted = self.wanted or sent
-        self.back_off = self.core.timers.start(now + wait, self._try_offer)
+    def renew(self, dialog: Dialog, message: Message) -> Dialog:
+        """The peer's Contact in an INVITE or UPDATE, or its 2xx, is where he is from now on (12.2)."""
+        current = self.find(dialog.remote_tag) or dialog
+        renewed = current.refreshed(message)
+        if self.dialog is not None and self.dialog.id == renewed.id:
+            self.dialog = renewed
+        return renewed
 
     def _lost(self, status: int, response: Response | None, now: float) -> None:
         """12.2.1.2: 481, 408 or silence to a request in the dialog ends it."""
@@ -352,6 +326,28 @@ class Asking:
             self._send_bye(self.bye_wanted or (), now)
         else:
             self.end(now)
+
+    # ------------------------------------------------------------------ the session timer
+
+    def refresh(self, now: float) -> None:
+        """Half of the session's interval is over, and the refreshing is ours."""
+        raise NotImplementedError
+
+    def _session_expired(self, now: float) -> None:
+        """RFC 4028 10: nobody has refreshed the session."""
+        if self.phase is not Phase.UP:
+            return
+        if self.bye_wanted is None:
+            self.core.emit(events.Ended(self.name, None, "expired"))
+        self._send_bye(self.bye_wanted or (), now)
+
+    def learn(self, message: Message) -> None:
+        """What the peer says it can do."""
+        self.peer_allow = ", ".join(message.all("allow")) or self.peer_allow
+
+    def allows(self, method: str) -> bool:
+        """Whether the peer has said that it takes such requests."""
+        return method in self.peer_allow.replace(",", " ").split()
 
     # ------------------------------------------------------------------ the end
 
@@ -403,6 +399,8 @@ class Asking:
             self.core.dialogs.pop(self.dialog.id, None)
 
 
+_TIMER = ("Supported", "timer")
+_MOST_RAISES = 3
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization"})
 _CANCEL_KEEPS = frozenset({"via", "route", "max-forwards", "from", "to", "call-id"})
 _NOT_IN_CANCEL = frozenset({"contact", "allow"})

@@ -15,7 +15,7 @@ from qm_sip.sip.grammar import format_host
 from qm_sip.sip.layer import TransactionLayer
 from qm_sip.sip.message import Header, Request, Response, canonical, header
 from qm_sip.sip.reply import reply, reply_address
-from qm_sip.sip.settings import UserAgentSettings
+from qm_sip.sip.settings import Prack, UserAgentSettings
 from qm_sip.sip.timers import Timers
 from qm_sip.sip.via import MAGIC_COOKIE
 
@@ -179,6 +179,10 @@ class Core:
     def allow(self) -> Header:
         """Our Allow header."""
         return self._allow
+
+    def supported(self, prack: Prack) -> str:
+        """What we do with a peer, as a Supported header says it (RFC 3261 20.37)."""
+        return "timer" if prack is Prack.NO else "100rel, timer"
 
     def request_headers(self, local: Address, extra: HeaderList, body: bytes | None) -> list[Header]:
         """Contact, Allow and User-Agent of a request, the caller's own headers, and the body's type and

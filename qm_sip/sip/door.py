@@ -11,6 +11,8 @@ from typing import Final
 from qm_sip.sip.asking import has_sdp
 from qm_sip.sip.core import Core
 from qm_sip.sip.message import Header, Request, header
+from qm_sip.sip.session_expires import SessionExpires, knows_timers
+from qm_sip.sip.settings import Prack
 
 Refusal = tuple[int, list[Header]]
 
@@ -21,22 +23,28 @@ _METHODS: Final = frozenset(
 _IN_DIALOG_ONLY: Final = frozenset({"BYE", "UPDATE", "INFO", "PRACK", "NOTIFY"})
 
 
-def new_request(core: Core, request: Request) -> Refusal | None:
+def new_request(core: Core, request: Request, prack: Prack = Prack.YES) -> Refusal | None:
     """For a request outside any dialog."""
     return (
         _method(core, request)
         or _in_dialog_only(request)
         or _loop(core, request)
-        or extensions(core, request)
+        or extensions(core, request, prack)
+        or _interval(core, request)
         or _hops(request)
         or content(request)
         or _accepts(request)
     )
 
 
-def dialog_request(core: Core, request: Request) -> Refusal | None:
+def dialog_request(core: Core, request: Request, prack: Prack = Prack.YES) -> Refusal | None:
     """For a request in a dialog of ours."""
-    return _method(core, request) or extensions(core, request) or content(request)
+    return (
+        _method(core, request)
+        or extensions(core, request, prack)
+        or _interval(core, request)
+        or content(request)
+    )
 
 
 def _method(core: Core, request: Request) -> Refusal | None:
@@ -58,10 +66,26 @@ def _loop(core: Core, request: Request) -> Refusal | None:
     return (482, []) if core.layer.merged(request) or core.looped(request) else None
 
 
-def extensions(core: Core, request: Request) -> Refusal | None:
-    """8.2.2.3: what the peer requires and we do not do."""
-    missing = [tag for tag in request.values("require") if tag not in core.settings.supported]
+def extensions(core: Core, request: Request, prack: Prack) -> Refusal | None:
+    """8.2.2.3: what the peer requires and we do not do. That we require something of him (421) is not asked of those
+    who call us.
+    """
+    required = request.values("require")
+    if not required:
+        return None
+    ours = set(core.settings.supported) - ({"100rel"} if prack is Prack.NO else set())
+    missing = [tag for tag in required if tag.lower() not in ours]
     return (420, [header("Unsupported", ", ".join(missing))]) if missing else None
+
+
+def _interval(core: Core, request: Request) -> Refusal | None:
+    """RFC 4028 9: a session interval that is too short for us; if its sender would understand a 422."""
+    if request.method not in ("INVITE", "UPDATE"):
+        return None
+    says = SessionExpires.of(request)
+    if says is None or says.seconds >= core.settings.min_se or not knows_timers(request):
+        return None
+    return 422, [header("Min-SE", str(core.settings.min_se))]
 
 
 def _hops(request: Request) -> Refusal | None:
@@ -73,7 +97,7 @@ def _hops(request: Request) -> Refusal | None:
 
 def content(request: Request) -> Refusal | None:
     """8.2.3: a body of a kind we cannot read, unless its sender calls it optional."""
-    if request.method not in ("INVITE", "UPDATE") or not request.body or has_sdp(request):
+    if request.method not in ("INVITE", "UPDATE", "PRACK") or not request.body or has_sdp(request):
         return None
     if "handling=optional" in (request.get("content-disposition") or "").replace(" ", "").lower():
         return None

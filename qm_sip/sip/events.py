@@ -46,7 +46,9 @@ class CallOffered:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """Our INVITE got a provisional response above 100."""
+    """Our INVITE got a provisional response above 100. If it was reliable and brought an offer (our INVITE had none):
+    `ack()`, else its PRACK is on the way.
+    """
 
     leg: LegId
     response: Response
@@ -54,7 +56,8 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Our INVITE got its (first) 2xx. The ACK is on its way, unless our INVITE carried no offer: then
+    """Our INVITE got its (first) 2xx. The description may have come before it, in a reliable 1xx with the same To tag.
+    The ACK is on its way, unless our INVITE carried no offer: then
     `ack()`.
     """
 
@@ -82,6 +85,14 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyAnswer:
+    """The PRACK of a 1xx of ours that made an offer: it carries the answer (RFC 3262 5)."""
+
+    leg: LegId
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
 class Cancelled:
     """The caller gave up before our final response; 200 to the CANCEL and 487 have been sent."""
 
@@ -91,7 +102,7 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class OfferReceived:
-    """A re-INVITE (with or without an offer) or an UPDATE with one: `answer_offer` or `reject_offer`."""
+    """A re-INVITE (with or without an offer), or an UPDATE or PRACK with one: `answer_offer` or `reject_offer`."""
 
     leg: LegId
     request: Request
@@ -109,7 +120,9 @@ class OfferWithdrawn:
 
 @dataclass(frozen=True, slots=True)
 class OfferAnswered:
-    """Our re-INVITE got its 2xx. The ACK is on its way, unless it carried no offer: then `ack()`."""
+    """Our re-INVITE, or UPDATE before the answer, got its 2xx. The ACK is on its way, unless we made no offer: then
+    `ack()`.
+    """
 
     leg: LegId
     response: Response
@@ -117,10 +130,22 @@ class OfferAnswered:
 
 @dataclass(frozen=True, slots=True)
 class OfferRejected:
-    """Our re-INVITE failed; the session goes on as before (unless `Ended` follows)."""
+    """Our re-INVITE or UPDATE failed, or could not be sent (504); the session goes on as before (unless `Ended`
+    follows).
+    """
 
     leg: LegId
     status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """The session timer repeated what stands in a re-INVITE, and this 2xx brought a description. As a rule it says
+    what the peer has said before.
+    """
+
+    leg: LegId
+    response: Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +170,8 @@ class RequestAnswered:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The dialog is over, not by our own `bye`. `reason`: bye, no-ack, gone (481), timeout (408),
-    transport.
+    """The dialog is over, not by our own `bye`. `reason`: bye, no-ack, no-prack, expired (nobody refreshed the
+    session), gone (481), timeout (408), transport.
     """
 
     leg: LegId
@@ -169,11 +194,13 @@ UaEvent = (
     | Answered
     | Rejected
     | Acknowledged
+    | EarlyAnswer
     | Cancelled
     | OfferReceived
     | OfferWithdrawn
     | OfferAnswered
     | OfferRejected
+    | Refreshed
     | InDialogRequest
     | RequestAnswered
     | Ended

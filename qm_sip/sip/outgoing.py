@@ -1,4 +1,4 @@
-"""A leg that we call: the client's side of INVITE (RFC 3261 13.2, 9.1)."""
+"""A leg that we call: the client's side of INVITE (RFC 3261 13.2, 9.1, RFC 3262 4)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from dataclasses import dataclass, replace
 
 from qm_sip.sip import events
 from qm_sip.sip.asking import Phase, has_sdp
+from qm_sip.sip.body import description
 from qm_sip.sip.core import Core, HeaderList
 from qm_sip.sip.dialog import Counters, Dialog
 from qm_sip.sip.digest import Credentials
 from qm_sip.sip.events import Address, LegId
 from qm_sip.sip.leg import Leg
-from qm_sip.sip.message import Request, Response, header
+from qm_sip.sip.message import Message, Request, Response, header
+from qm_sip.sip.rack import RAck
+from qm_sip.sip.reliable import TAG, ReliableReceiver
 from qm_sip.sip.sent import Purpose, Sent
+from qm_sip.sip.settings import Prack
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,7 @@ class Calling:
     from_: str
     destination: Address
     max_forwards: int
+    prack: Prack = Prack.YES
 
 
 class OutgoingLeg(Leg):
@@ -44,7 +49,7 @@ class OutgoingLeg(Leg):
         stamped: HeaderList = (),
     ) -> None:
         destination, local = core.way(calling.destination, local)
-        super().__init__(name, core, local, credentials)
+        super().__init__(name, core, local, credentials, calling.prack)
         self.stamped = stamped
         self.calling = replace(calling, destination=destination)
         self.origin = destination
@@ -53,6 +58,9 @@ class OutgoingLeg(Leg):
         self._number = core.rng.randint(1, 9_999)
         self._told = False  # our user has been told how it ended
         self._forks: dict[str, Dialog] = {}
+        self._receiver = ReliableReceiver()
+        self._settled: set[str] = set()  # tags of ends whose first exchange of descriptions is complete
+        self._unpracked: dict[str, Response] = {}  # offers whose PRACK waits for our user's answer
         core.enter(self, self.call_id)
         self.invite = Sent(Purpose.CALL, "INVITE", headers, body)
         self.send_again(self.invite, now)
@@ -76,11 +84,19 @@ class OutgoingLeg(Leg):
                 header("To", self.calling.to),
                 header("Call-ID", self.call_id),
                 header("CSeq", f"{self._number} INVITE"),
-                *self.core.request_headers(self.local, [*login, *self.stamped, *sent.headers], sent.body),
+                *self.core.request_headers(
+                    self.local, [*login, *self.extensions(sent), *self.stamped, *sent.headers], sent.body
+                ),
             ],
             sent.body or b"",
         )
         self.start(sent, request, self.calling.destination, self.local, now)
+
+    def extensions(self, sent: Sent) -> HeaderList:
+        if sent.purpose is not Purpose.CALL:
+            return super().extensions(sent)
+        required = [("Require", TAG)] if self.prack is Prack.REQUIRED else []
+        return [("Supported", self.core.supported(self.prack)), *required, *self.session.asking()]
 
     # ------------------------------------------------------------------ what the user asks for
 
@@ -112,9 +128,48 @@ class OutgoingLeg(Leg):
             self._guard(sent, self.core.settings.ring_timeout, now)
         self._cancel_now(now)
         if response.status > 100:
-            self._fork(response)
-            if not self._told and sent.cancel is None:
+            dialog = self._fork(response)
+            if dialog is not None:
+                self.learn(response)
+            fresh = dialog is None or self._acknowledged(dialog, response, now)
+            if fresh and not self._told and sent.cancel is None:
                 self.core.emit(events.Progressed(self.name, response))
+
+    def _acknowledged(self, dialog: Dialog, response: Response, now: float) -> bool:
+        """RFC 3262 4: PRACK for a reliable 1xx. False if it is none to look at: a copy, or one before it is missing."""
+        number = self._receiver.number(response)
+        if number is None or self.prack is Prack.NO:
+            return True
+        if not self._receiver.takes(response, number):
+            return False
+        tag = dialog.remote_tag
+        described = tag not in self._settled and has_sdp(response)
+        if described and not has_sdp(self.invite.request):
+            self._unpracked[tag] = response
+            return True
+        if described:
+            self._settled.add(tag)
+            self.dialog = dialog
+        self._send_prack(dialog, response, None, now)
+        return True
+
+    def _send_prack(self, dialog: Dialog, response: Response, body: bytes | None, now: float) -> None:
+        rack = RAck(self._receiver.number(response) or 0, response.cseq)
+        self._send_in_dialog(Sent(Purpose.PRACK, "PRACK", [("RAck", str(rack))], body), dialog, now)
+
+    def acknowledge(self, body: bytes | None, now: float, tag: str = "") -> None:
+        """The answer to an early offer goes in its PRACK (RFC 3262 5)."""
+        owed = tag or next(reversed(self._unpracked), "")
+        response = self._unpracked.pop(owed, None) if self.phase is Phase.EARLY else None
+        if response is None:
+            super().acknowledge(body, now)
+            return
+        self._settled.add(owed)
+        self.dialog, self.said = self._forks[owed], body or self.said
+        self._send_prack(self._forks[owed], response, body, now)
+
+    def settled(self, dialog: Dialog) -> bool:
+        return self.phase is Phase.UP or dialog.remote_tag in self._settled
 
     def _fork(self, response: Response) -> Dialog | None:
         """The dialog with the end that sent this response; several ends may answer one INVITE (12.1.2)."""
@@ -171,10 +226,19 @@ class OutgoingLeg(Leg):
         self.dialog = dialog
         if sent.guard is not None:
             sent.guard.cancel()
-        if sent.body or not has_sdp(response):
-            self._ack(sent, dialog, None)
+        tag = dialog.remote_tag
+        self.learn(response)
+        self.said = description(sent.request) or self.said
+        if (
+            not has_sdp(sent.request)
+            and tag not in self._settled
+            and (has_sdp(response) or tag in self._unpracked)
+        ):
+            sent.acks[tag] = None
         else:
-            sent.acks[dialog.remote_tag] = None
+            self._ack(sent, dialog, None)
+        self._unpracked.clear()
+        self.session.granted(response, now)
         self._told = True
         self.core.emit(events.Answered(self.name, response))
 
@@ -205,6 +269,11 @@ class OutgoingLeg(Leg):
         if self.phase is Phase.UP and self.dialog is not None and self.dialog.remote_tag == remote_tag:
             return self.dialog
         return self._forks.get(remote_tag)
+
+    def renew(self, dialog: Dialog, message: Message) -> Dialog:
+        renewed = super().renew(dialog, message)
+        self._forks[renewed.remote_tag] = renewed
+        return renewed
 
     def forget(self) -> None:
         super().forget()

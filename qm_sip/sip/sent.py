@@ -21,6 +21,8 @@ class Purpose(Enum):
     OFFER = auto()  # a re-INVITE
     BYE = auto()
     CANCEL = auto()
+    REFRESH = auto()  # an UPDATE or re-INVITE of the session timer (RFC 4028)
+    PRACK = auto()
     PASSED = auto()  # one the user asked for: INFO, UPDATE ...
 
 
@@ -35,6 +37,7 @@ class Sent:
     dialog: Dialog | None = None
     tried: list[Place] = field(default_factory=list)
     attempts: int = 0
+    raised: int = 0  # how often a 422 has made the session interval longer
     transaction: Transaction | None = None
     guard: Timer | None = None
     instead: Address | None = None

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from qm_sip.sip.events import Address
 from qm_sip.sip.transaction import TimerSettings
+
+
+class Prack(StrEnum):
+    """Whether provisional responses go and come reliably (RFC 3262), which costs a PRACK and its answer each."""
+
+    NO = "no"  # not spoken: who requires it gets 420
+    YES = "yes"  # where both ends know it, and a description or the other end's wish makes it worth it
+    REQUIRED = "required"  # whom we call must know it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,7 @@ class UserAgentSettings:
         "OPTIONS",
         "INFO",
         "UPDATE",
+        "PRACK",
         "MESSAGE",
         "REFER",
         "NOTIFY",
@@ -54,8 +64,14 @@ class UserAgentSettings:
     """Methods in Allow. What is not here gets 405; what the user agent does not answer itself is handed
     up.
     """
-    supported: tuple[str, ...] = ("record-aware", "replaces", "norefersub")
-    """Option tags that a peer may require of us. Anything else in Require gets 420."""
+    supported: tuple[str, ...] = ("100rel", "timer", "record-aware", "replaces", "norefersub")
+    """Option tags that a peer may require of us. Anything else in Require gets 420; so does `100rel` from a peer
+    with `Prack.NO`.
+    """
+    session_expires: int = 1800
+    """The session interval we ask for, in seconds (RFC 4028); 0: we ask for none, but keep what the other asks for."""
+    min_se: int = 90
+    """The shortest session interval we agree to (RFC 4028 5: at least 90)."""
     max_legs: int = 10_000
     """More legs than this at once: new INVITEs get 503."""
     max_transactions: int = 500

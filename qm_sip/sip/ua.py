@@ -31,11 +31,11 @@ from qm_sip.sip.leg import Leg
 from qm_sip.sip.message import MalformedMessage, Request, Response, header, parse
 from qm_sip.sip.outgoing import Calling, OutgoingLeg
 from qm_sip.sip.reply import mark_arrival, reply, reply_address
-from qm_sip.sip.settings import UserAgentSettings
+from qm_sip.sip.settings import Prack, UserAgentSettings
 from qm_sip.sip.transaction import Event
 from qm_sip.sip.validate import check_request, check_response
 
-__all__ = ["Admit", "Credentials", "HeaderList", "UserAgent", "UserAgentSettings"]
+__all__ = ["Admit", "Credentials", "HeaderList", "Prack", "UserAgent", "UserAgentSettings"]
 
 Admit = Callable[[Request, Address], int | None]
 """Whether a request outside any dialog may come in: None, or the status it gets (403)."""
@@ -52,9 +52,16 @@ class Found(NamedTuple):
 class UserAgent:
     """See the module's docstring. Every command takes `now` last."""
 
-    def __init__(self, settings: UserAgentSettings, rng: random.Random, admit: Admit | Porter) -> None:
+    def __init__(
+        self,
+        settings: UserAgentSettings,
+        rng: random.Random,
+        admit: Admit | Porter,
+        prack: Callable[[Address], Prack] = lambda source: Prack.YES,
+    ) -> None:
         self._core = Core(settings, rng)
         self._porter: Porter = OpenDoor(admit) if callable(admit) else admit
+        self._prack = prack
         self._closed: int | None = None
 
     # ------------------------------------------------------------------ the world
@@ -159,6 +166,7 @@ class UserAgent:
         credentials: Credentials | None = None,
         max_forwards: int = 70,
         stamped: HeaderList = (),
+        prack: Prack = Prack.YES,
         now: float,
     ) -> None:
         """Call `uri` from the socket `local`. `to` and `from_` are header values without tag. No body:
@@ -167,7 +175,7 @@ class UserAgent:
         if leg in self._core.legs:
             raise BrokenInvariant("a leg of that name exists")
         Uri.parse(uri)
-        calling = Calling(uri, to, from_, destination, max_forwards)
+        calling = Calling(uri, to, from_, destination, max_forwards, prack)
         OutgoingLeg(leg, self._core, calling, headers, body, local, credentials, now, stamped)
 
     def stamp(self, leg: LegId, headers: HeaderList) -> None:
@@ -176,16 +184,33 @@ class UserAgent:
             found.stamped = headers
 
     def provisional(
-        self, leg: LegId, status: int, *, headers: HeaderList = (), body: bytes | None = None, now: float
+        self,
+        leg: LegId,
+        status: int,
+        *,
+        headers: HeaderList = (),
+        body: bytes | None = None,
+        anew: bool = False,
+        reliably: bool = False,
+        now: float,
     ) -> None:
-        """180, 183 ... to a call offered. Repeated every minute."""
+        """180, 183 ... to a call offered. Repeated every minute. `anew`: in an early dialog of its own, because it
+        brings another answer than the last. With a body, or `reliably`, it is sent reliably if the caller knows how.
+        """
         if (found := self._incoming(leg)) is not None:
-            found.provisional(status, headers, body, now)
+            found.provisional(status, headers, body, now, anew=anew, reliably=reliably)
 
-    def answer(self, leg: LegId, body: bytes | None, *, headers: HeaderList = (), now: float) -> None:
-        """200, repeated until its ACK."""
+    def takes_reliably(self, leg: LegId) -> bool:
+        """Whether provisional responses to this caller can be made sure to arrive."""
+        found = self._incoming(leg)
+        return found is not None and found.takes_reliably
+
+    def answer(
+        self, leg: LegId, body: bytes | None, *, headers: HeaderList = (), anew: bool = False, now: float
+    ) -> None:
+        """200, repeated until its ACK. `anew`: in a dialog of its own, as for `provisional`."""
         if (found := self._incoming(leg)) is not None:
-            found.answer(body, headers, now)
+            found.answer(body, headers, now, anew=anew)
 
     def reject(
         self, leg: LegId, status: int, *, reason: str = "", headers: HeaderList = (), now: float
@@ -210,7 +235,9 @@ class UserAgent:
             found.bye(headers, now)
 
     def reoffer(self, leg: LegId, body: bytes | None, *, headers: HeaderList = (), now: float) -> None:
-        """A re-INVITE, sent as soon as no other offer is under way; without body a late offer."""
+        """A re-INVITE, sent as soon as no other offer is under way; without body a late offer. Before the INVITE is
+        answered an UPDATE, now or not at all (`OfferRejected` 504).
+        """
         if (found := self._core.legs.get(leg)) is not None:
             found.reoffer(body, headers, now)
 
@@ -226,10 +253,12 @@ class UserAgent:
         if (found := self._core.legs.get(leg)) is not None:
             found.reject_offer(status, headers, now)
 
-    def ack(self, leg: LegId, body: bytes, *, now: float) -> None:
-        """The ACK to a 2xx that brought an offer; every other ACK is sent without asking."""
+    def ack(self, leg: LegId, body: bytes, *, tag: str = "", now: float) -> None:
+        """The ACK to a 2xx, or PRACK to a 1xx, that brought an offer; every other is sent without asking. `tag`: of
+        the answering end that is meant, if several have made offers before the answer.
+        """
         if (found := self._core.legs.get(leg)) is not None:
-            found.acknowledge(body, now)
+            found.acknowledge(body, now, tag)
 
     def request(
         self,
@@ -370,14 +399,14 @@ class UserAgent:
 
     def _in_dialog(self, request: Request, source: Address, local: Address, now: float) -> None:
         leg = self._leg_of(request)
-        dialog = leg.find(request.from_.tag or "") if leg is not None else None
+        dialog = leg.dialog_of(request) if leg is not None else None
         if leg is None or dialog is None:
             self._no_such_call(request, source, local, now)
             return
         self._porter.met(source, now)
         if (refused := self._porter.admits_again(request, source, leg.origin, now)) is not None:
             self._turn_away(request, refused, local)
-        elif (refusal := door.dialog_request(self._core, request)) is not None:
+        elif (refusal := door.dialog_request(self._core, request, leg.prack)) is not None:
             self._core.refuse(request, refusal[0], local, refusal[1])
         else:
             leg.received(request, dialog, local, now)
@@ -386,24 +415,28 @@ class UserAgent:
         verdict = self._porter.admits(request, source, self._core.calls, now)
         if isinstance(verdict, Refused):
             self._turn_away(request, verdict, local)
-        elif (refusal := door.new_request(self._core, request)) is not None:
+        elif (refusal := door.new_request(self._core, request, prack := self._prack(source))) is not None:
             self._core.refuse(request, refusal[0], local, refusal[1])
         elif request.method == "OPTIONS":
-            self._options(request, local)
+            self._options(request, local, prack)
         elif request.method == "INVITE":
-            self._offer(request, source, local, verdict.account, now)
+            self._offer(request, source, local, verdict.account, prack, now)
         else:
             self._core.refuse(request, 405, local, [self._core.allow()])
 
-    def _options(self, request: Request, local: Address) -> None:
+    def _options(self, request: Request, local: Address, prack: Prack) -> None:
         """11.2: what we would answer an INVITE, and what we can do."""
         core = self._core
         status = self._closed or 200
-        headers = core.response_headers(local, [("Accept", "application/sdp")], None)
+        headers = core.response_headers(
+            local, [("Accept", "application/sdp"), ("Supported", core.supported(prack))], None
+        )
         response = reply(request, status, tag=core.stateless_tag(request), headers=headers)
         core.send(response.to_bytes(), reply_address(request, local), local)
 
-    def _offer(self, request: Request, source: Address, local: Address, account: str, now: float) -> None:
+    def _offer(
+        self, request: Request, source: Address, local: Address, account: str, prack: Prack, now: float
+    ) -> None:
         core = self._core
         status = self._closed or (503 if len(core.legs) >= core.settings.max_legs else None)
         if status is not None:
@@ -411,5 +444,5 @@ class UserAgent:
             core.refuse(request, status, local, wait)
             return
         name = f"in-{core.token()}"
-        IncomingLeg(name, core, request, source, local, now, account=account)
+        IncomingLeg(name, core, request, source, local, prack, now, account=account)
         core.emit(events.CallOffered(name, request, source, local))

@@ -9,6 +9,8 @@ from typing import Final
 
 from qm_sip.sip.grammar import SipParseError
 from qm_sip.sip.message import Message, Request, Response
+from qm_sip.sip.rack import RAck
+from qm_sip.sip.session_expires import SessionExpires, min_se
 
 _ONCE: Final = ("from", "to", "call-id", "cseq")
 _SINGLE: Final = frozenset({*_ONCE, "max-forwards", "content-type", "content-length"})
@@ -40,6 +42,9 @@ def check_request(request: Request) -> None:
         raise SipParseError("the Request-URI carries headers")  # 19.1.1
     if request.method in ("INVITE", "UPDATE"):
         _ = request.contacts, request.record_route
+        _ = SessionExpires.of(request), min_se(request)
+    elif request.method == "PRACK":
+        _ = RAck.parse(request.require("rack"))
 
 
 def check_response(response: Response) -> None:

@@ -59,7 +59,7 @@ from tests.call import (
     test_transfer,
 )
 from tests.call import test_journeys as journeys
-from tests.call.world import Phone, World, named, settings
+from tests.call.world import SDP, Phone, World, named, settings
 from tests.media.helpers import open_journal
 
 DEEP = os.environ.get("QM_SIP_TEST_DEPTH") == "deep"
@@ -91,6 +91,7 @@ class History:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
+        self.early = random.Random(f"early {seed}")  # what happens before the answer
         self.kind = self.rng.choice([*LINES, *sorted(RECORDABLE)])  # a set has another order in each process
         loss, refer = self.rng.choice([0.0, 0.0, 0.0, 0.05, 0.2]), self.rng.choice(["here", "here", "pass"])
         self.world = World(seed, loss=loss, refer=refer)
@@ -129,6 +130,12 @@ class History:
         self._known(phone, number)
         if rng.random() < 0.7:
             world.pbx.provisional(phone.leg, rng.choice([180, 183]), now=world.now)
+        for end in range(self.early.choice([0, 0, 0, 1, 2])):  # early media, of one phone or of two
+            body = phone.sdp()
+            world.pbx.provisional(phone.leg, 183, headers=[SDP], body=body, anew=end > 0, now=world.now)
+        for who in (world.caller, phone):
+            if self.early.random() < 0.15:
+                world.later(self.early.choice([0.02, 0.05, 0.3]), functools.partial(self._offer_early, who))
         if rng.random() < 0.1:
             world.pbx.reject(phone.leg, rng.choice([486, 480, 603, 500]), now=world.now)
         elif rng.random() < 0.9:
@@ -136,6 +143,12 @@ class History:
             self._known(phone, identity)
             delay = rng.choice([0.0, 0.05, 0.4, 1.0])
             world.later(delay, lambda: None if phone.gone or phone.up else world.answer(phone, identity))
+
+    def _offer_early(self, phone: Phone) -> None:
+        """An UPDATE with an offer, if nobody has picked up yet."""
+        if not phone.up and not phone.gone:
+            body = phone.sdp(self.early.choice(list(Direction)))
+            self.world.pbx.reoffer(phone.leg, body, headers=[SDP], now=self.world.now)
 
     def _something(self) -> None:
         world, rng = self.world, self.rng

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from qm_sip.sip.events import Address, LegGone, LegId, UaEvent
 from qm_sip.sip.message import Request, Response, parse
-from qm_sip.sip.ua import UserAgent, UserAgentSettings
+from qm_sip.sip.ua import Prack, UserAgent, UserAgentSettings
 
 E = TypeVar("E")
 
@@ -48,7 +48,8 @@ class Network:
 
     def agent(self, address: Address, settings: UserAgentSettings | None = None, **kw: Any) -> UserAgent:
         admit = kw.get("admit", lambda request, source: None)
-        ua = UserAgent(settings or UserAgentSettings(), random.Random(address.host), admit)
+        prack = kw.get("prack", lambda source: Prack.YES)
+        ua = UserAgent(settings or UserAgentSettings(), random.Random(address.host), admit, prack)
         self.agents[address] = ua
         return ua
 

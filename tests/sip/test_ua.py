@@ -222,7 +222,7 @@ def test_an_invite_without_offer_is_answered_with_one_and_the_ack_brings_the_ans
         (request("INFO"), 481),
         (request("BYE", to_tag="nobody"), 481),
         (request("INVITE", to_tag="nobody", body=SDP), 481),
-        (request(extra=("Require: 100rel",)), 420),
+        (request(extra=("Require: timer, precondition",)), 420),
         (request(extra=("Max-Forwards: 0",)), 483),
         (request(extra=("Max-Forwards: 256",)), 400),
         (request(uri="nobody:bob@192.0.2.2"), 416),
@@ -247,7 +247,7 @@ def test_the_door(net: Network, raw: bytes, status: int) -> None:
     if status in (405, 501):
         assert "INVITE" in (answer.get("allow") or "")
     if status == 420:
-        assert answer.get("unsupported") == "100rel"
+        assert answer.get("unsupported") == "precondition"
     assert net.all_events == [] and net.agents[BOB].legs == 0
 
 
@@ -712,6 +712,31 @@ def test_a_491_is_tried_again_after_the_back_off_of_its_side(ours: bool, low: fl
     times = [t for t in net.times(here, "INVITE") if t > 0] if not ours else net.times(here, "INVITE")[2:]
     assert low <= times[0] <= high
     assert net.of(ev.OfferRejected) == []
+
+
+def test_a_500_that_says_when_is_tried_again_then_and_one_that_does_not_is_final(out: Network) -> None:
+    calling_up(out)
+    out.agents[ALICE].reoffer("a", SDP, now=0)
+    out.settle()
+    out.inject(answer_to(out.raw[BOB].pop(), 500, extra=("Retry-After: 3 (busy)",)), BOB, ALICE)
+    out.run(5)
+    assert out.times(ALICE, "INVITE")[2:] == [3.0, 3.5, 4.5]
+    assert out.of(ev.OfferRejected) == []
+    for extra in [("Retry-After: 11",), ("Retry-After: x",), ()]:
+        out.agents[ALICE].reoffer("a", SDP, now=out.now)
+        last = [raw for raw in out.raw[BOB] if raw.startswith(b"INVITE")][-1]
+        out.inject(answer_to(last, 500, extra=extra), BOB, ALICE)
+        out.settle()
+    assert [e.status for e in out.of(ev.OfferRejected)] == [500, 500, 500]
+    assert out.of(ev.Ended) == []
+
+
+def test_an_offer_that_we_cannot_take_now_may_come_again(net: Network) -> None:
+    leg, tag = up(net)
+    net.inject(request(branch="z9hG4bK-r", to_tag=tag, cseq=2, body=SDP), ALICE, BOB)
+    net.agents[BOB].reject_offer(leg, 500, now=0)
+    net.settle()
+    assert 0 <= int(take(net, ALICE)[-1].get("retry-after") or "") <= 10
 
 
 def test_a_peer_that_always_says_491_is_given_up(out: Network) -> None:

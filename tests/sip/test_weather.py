@@ -8,6 +8,8 @@ import pytest
 
 from qm_sip.sip import events as ev
 from qm_sip.sip.events import Address, UaEvent
+from qm_sip.sip.message import Request, parse
+from qm_sip.sip.ua import Prack, UserAgentSettings
 from tests.sip.network import ALICE, BOB, SDP, Network, Weather
 
 WEATHERS = {
@@ -18,17 +20,27 @@ WEATHERS = {
     "awful": Weather(loss=0.4, double=0.3, delay=0.1, jitter=1.0),
     "dead": Weather(loss=0.9, delay=0.1, jitter=1.0),
 }
+EARLY = ["ring reliably", "describe", "describe", "describe anew", "reoffer", "info", "nothing"]
 
 
 class Restless(Network):
-    """Two users who answer, refuse, cancel, re-offer, ask and hang up at random moments."""
+    """Two users who ring, answer, refuse, cancel, offer early and late, ask, refresh and hang up at random moments."""
 
-    def __init__(self, weather: Weather, seed: int) -> None:
+    def __init__(self, weather: Weather, seed: int, *, busy: bool = False) -> None:
         super().__init__(weather, seed)
         self.will = random.Random(seed + 1)
         self.plans: list[tuple[float, Address, str, str]] = []
-        self.agent(ALICE)
-        self.agent(BOB)
+        for at in (ALICE, BOB):
+            prack = self.will.choice(list(Prack)) if busy else Prack.YES
+            self.agent(at, self._settings() if busy else None, prack=lambda source, how=prack: how)
+        self.busy = busy
+
+    def _settings(self) -> UserAgentSettings:
+        """Intervals so short that a call is refreshed several times, or dies of it."""
+        allow = UserAgentSettings().allow
+        if self.will.random() < 0.6:
+            allow = tuple(method for method in allow if method != "UPDATE")
+        return UserAgentSettings(session_expires=self.will.choice([0, 6, 9]), min_se=3, allow=allow)
 
     def plan(self, address: Address, leg: str, verb: str, within: float) -> None:
         self.plans.append((self.now + self.will.random() * within, address, leg, verb))
@@ -37,6 +49,8 @@ class Restless(Network):
         ua, leg = self.agents[address], event.leg
         if isinstance(event, ev.CallOffered):
             self.plan(address, leg, "ring", 0.2)
+            for _ in range(3 if self.busy else 0):
+                self.plan(address, leg, self.will.choice(EARLY), 4)
             self.plan(address, leg, self.will.choice(["answer", "answer", "answer", "reject"]), 5)
         elif isinstance(event, (ev.Answered, ev.Acknowledged)):
             if isinstance(event, ev.Answered) and event.response.body and self.late:
@@ -47,6 +61,10 @@ class Restless(Network):
             self.plan(address, leg, self.will.choice(["answer offer", "answer offer", "reject offer"]), 1)
         elif isinstance(event, ev.OfferAnswered):
             ua.ack(leg, SDP, now=self.now)
+        elif isinstance(event, ev.Progressed) and self.busy:
+            if event.response.body and self.late and self.will.random() < 0.8:
+                ua.ack(leg, SDP, now=self.now)
+            self.plan(address, leg, self.will.choice(["reoffer", "info", "nothing"]), 2)
         elif isinstance(event, ev.InDialogRequest) and self.will.random() < 0.8:
             ua.respond(leg, event.token, 200, now=self.now)
 
@@ -56,6 +74,9 @@ class Restless(Network):
         ua, now = self.agents[address], self.now
         {
             "ring": lambda: ua.provisional(leg, 180, now=now),
+            "ring reliably": lambda: ua.provisional(leg, 180, reliably=True, now=now),
+            "describe": lambda: ua.provisional(leg, 183, body=SDP, now=now),
+            "describe anew": lambda: ua.provisional(leg, 183, body=SDP, anew=True, now=now),
             "answer": lambda: ua.answer(leg, SDP, now=now),
             "reject": lambda: ua.reject(leg, 486, now=now),
             "cancel": lambda: ua.cancel(leg, now=now),
@@ -89,8 +110,9 @@ class Restless(Network):
 
 @pytest.mark.parametrize("weather", WEATHERS)
 @pytest.mark.parametrize("seed", range(12))
-def test_every_leg_ends_lawfully(weather: str, seed: int) -> None:
-    net = Restless(WEATHERS[weather], seed)
+@pytest.mark.parametrize("busy", [False, True])
+def test_every_leg_ends_lawfully(weather: str, seed: int, busy: bool) -> None:
+    net = Restless(WEATHERS[weather], seed, busy=busy)
     net.late = bool(seed % 2)
     for number in range(6):
         net.run(net.now + net.will.random() * 3)
@@ -114,12 +136,32 @@ def assert_lawful(net: Network, leg: str) -> None:
     if leg.startswith("a"):
         assert kinds.count("Answered") + kinds.count("Rejected") == 1
         if "Rejected" in kinds:
-            assert "Ended" not in kinds and "OfferReceived" not in kinds
+            assert "Ended" not in kinds
     else:
         assert kinds[0] == "CallOffered"
         if "Cancelled" in kinds:
             assert "Acknowledged" not in kinds
     assert kinds.count("Ended") <= 1
+
+
+def test_the_restless_do_all_of_it() -> None:
+    """Else the test above would prove nothing of it."""
+    seen: set[str] = set()
+    for seed in range(20):
+        net = Restless(WEATHERS["doubling"], seed, busy=True)
+        net.late = bool(seed % 2)
+        for number in range(6):
+            net.run(net.now + 1)
+            net.call(f"a{number}", body=None if net.late else SDP)
+        net.live()
+        seen |= {f"{type(e).__name__} {getattr(e, 'reason', '')}".strip() for _, e in net.all_events}
+        for _, _, _, data in net.seen:
+            message = parse(data)
+            early = isinstance(message, Request) and message.method in ("PRACK", "UPDATE")
+            seen |= {f"{message.method} {bool(message.body)}"} if early else set()  # type: ignore[union-attr]
+            seen |= {"reliable"} if message.get("rseq") else set()
+    wanted = {"EarlyAnswer", "Refreshed", "Ended expired", "reliable", "PRACK False", "PRACK True"}
+    assert seen >= wanted | {"UPDATE False", "UPDATE True"}
 
 
 def test_in_fair_weather_every_answer_is_acknowledged_and_nothing_times_out() -> None:

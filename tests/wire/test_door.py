@@ -108,9 +108,9 @@ def test_a_copy_of_an_invite_is_not_a_second_call(scene: Scene) -> None:
 
 
 def test_an_extension_we_do_not_have_gets_420_and_its_name(scene: Scene) -> None:
-    leg = scene.pbx.call("7000", headers=[("Require", "100rel, timer")])
+    leg = scene.pbx.call("7000", headers=[("Require", "100rel, join, timer")])
     answer = leg.expect(420, "INVITE")
-    assert answer.get("Unsupported") == "100rel, timer"
+    assert answer.get("Unsupported") == "join"
     leg.request("ACK", cseq=leg.cseq, branch=answer.branch)
 
 
