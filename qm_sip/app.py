@@ -67,6 +67,7 @@ from qm_sip.sip.incidents import SecurityLog
 from qm_sip.sip.ua import Credentials, Prack, UserAgent, UserAgentSettings
 from qm_sip.trace.tap import Tap
 from qm_sip.tracer import Tracer
+from qm_sip.whereabouts import Whereabouts
 
 log = logging.getLogger("qm_sip")
 security = logging.getLogger("qm_sip.security")
@@ -132,12 +133,15 @@ class Server:
         if config.server.unsafe.load_test:
             config = await _with_keys_of_its_own(config)
         self.settings = Settings(config, load_for(config))
-        self._trust = _trusted(config)
+        self.whereabouts = Whereabouts(config, random.SystemRandom())
+        self._closers.append(self.whereabouts.stop)
+        self._trust = _trusted(config, self.whereabouts)
         await self._start_recorder(config)
         self._make_switchboard(config)
         await self._start_engine()
         await self.tracer.start()
         self._closers.append(self.tracer.stop)
+        await self.whereabouts.use(config)
         await self.endpoint.start()
         self._closers.append(self.endpoint.stop)
         self.control = ControlServer(config.server.control.socket, handlers(self))
@@ -176,6 +180,7 @@ class Server:
             max_legs=config.server.sip.max_legs,
             session_expires=config.server.sip.session_expires,
             min_se=config.server.sip.min_se,
+            next_hop_wait=config.server.sip.next_hop_wait.seconds,
         )
         if config.server.sip.messages == "refused":
             settings = replace(settings, allow=tuple(one for one in settings.allow if one != "MESSAGE"))
@@ -196,6 +201,7 @@ class Server:
             self.ua, self.engine, self.keeper, self.settings, rng, lambda: datetime.now(UTC)
         )
         self.switchboard.set_credentials(_credentials(config))
+        self.switchboard.locate = self.whereabouts.locate
         clerk = CatalogClerk(self.catalog, self._config, self._spawn, self._after)
         self.features = Features(self.switchboard, clerk, self.presets)
         self.switchboard.features = self.features
@@ -529,11 +535,12 @@ class Server:
             config = config.with_recipients({n: k.recipients for n, k in self.config.server.keys.items()})
         if _fixed(config) != _fixed(self.config):
             log.warning(
-                "reload: changes of sip.listen, external_address, max_legs or connections, of [media], [storage],"
-                " [control] or [hep] need a restart"
+                "reload: changes of sip.listen, external_address, nameservers, next_hop_wait, max_legs or connections,"
+                " of [media], [storage], [control] or [hep] need a restart"
             )
-        settings, trust = Settings(config, load_for(config)), _trusted(config)
+        settings, trust = Settings(config, load_for(config)), _trusted(config, self.whereabouts)
         rules, credentials = rules_of(config, self._identities), _credentials(config)
+        await self.whereabouts.use(config)
         self.settings = settings
         self.door.use(rules)
         self.endpoint.use(trust)
@@ -552,7 +559,14 @@ class Server:
 def _fixed(config: Config) -> tuple[object, ...]:
     """What a reload does not change."""
     server, sip = config.server, config.server.sip
-    own = (sip.listen, sip.external_address, sip.max_legs, sip.connections)
+    own = (
+        sip.listen,
+        sip.external_address,
+        sip.nameservers,
+        sip.next_hop_wait,
+        sip.max_legs,
+        sip.connections,
+    )
     return own, server.media, server.storage, server.control, server.hep
 
 
@@ -568,9 +582,9 @@ def _limits(config: Config) -> Limits:
     )
 
 
-def _trusted(config: Config) -> Trust | None:
+def _trusted(config: Config, whereabouts: Whereabouts) -> Trust | None:
     """The certificates of these settings; a word in the log of those that end soon. Raises ConfigError."""
-    trust = Trust.of(config)
+    trust = Trust.of(config, whereabouts.owner)
     for one in expiries(config):
         if (warning := one.warning(datetime.now(UTC))) is not None:
             log.warning("the certificate %s %s", one.file, warning)

@@ -188,12 +188,14 @@ class Features:
             raise Refused("no-peer", "no peer may listen and has a next_hop, so nobody can be called")
         device, at = account.extensions[0], config.server.sip.listen[0]
         local = sip.Address(at.host, at.port, at.transport)
-        there = sip.Address(by.next_hop.host, by.next_hop.port, by.transport)
+        there = self.board.locate(by)
+        if not there:
+            raise Refused("no-peer", "the next_hop of the peer that may listen has no address now")
         service = ServiceCall(self.board, f"listener-{self.board.new_id()}", local)
         session = self.room.invite(service, monitor, device, extension, purpose)
         self.board.enter(service)
         from_ = f'"Meeluisteren" <{Uri.sip(local.host, local.port, "qm-sip")}>'
-        service.dial(str(Uri.sip(there.host, there.port, device)), from_, there, local, now)
+        service.dial(str(Uri.sip(by.next_hop.host, by.next_hop.port, device)), from_, there, local, now)
         return session.id
 
     def ready(self, call: Call, now: float) -> None:

@@ -218,6 +218,9 @@ class Arrival:
         out, back = self._borders(config.peer(self.peer), target, facts)
         if out.refuses(request):
             raise CallRefused(415, "a part of its body is required, and does not cross", [ACCEPT])
+        found = self.board.locate(target)
+        if not found:
+            raise CallRefused(503, f"the next_hop of peer {route.to} has no address")
         host, port = target.next_hop
         user = user_part(request.uri) if called == called_number(request) else called
         over = () if target.transport == "udp" else (("transport", target.transport),)
@@ -227,7 +230,7 @@ class Arrival:
             to=f"<{uri}>",
             from_=privacy.from_value(request, local, hidden=out.hides(request)),
             headers=out.carry(request, headers.In.INVITE),
-            destination=sip.Address(host, port, target.transport),
+            places=found,
             local=local,
             beside=(beside := out.beside(request)),
             before=place(request, beside),
@@ -281,6 +284,14 @@ def read_offered(request: Request, config: Config, peer: str, route: Route | Non
         diverted_from=tuple(Private(user) for user in diverted if user),
         headers=carried,
     )
+
+
+def where_it_says(peer: Peer) -> tuple[sip.Address, ...]:
+    """The addresses of a next hop that is none but itself; a name is nowhere before somebody looks it up."""
+    hop = peer.next_hop
+    if hop is None or hop.port is None or hop.is_name:
+        return ()
+    return (sip.Address(hop.host, hop.port, peer.transport),)
 
 
 def peer_of(config: Config, source: sip.Address, identities: Collection[str]) -> str | None:

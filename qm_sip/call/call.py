@@ -68,7 +68,7 @@ class Way:
     to: str
     from_: str
     headers: headers.Headers
-    destination: sip.Address
+    places: tuple[sip.Address, ...]  # the first to try first
     local: sip.Address
     beside: Sequence[Part]  # of the INVITE's body, what goes along beside the description
     before: int  # how many of these stand before it
@@ -244,7 +244,7 @@ class Call:
 
     def _own_address(self, leg: LegName) -> str:
         """What we are called on a leg (o=): the socket where the call came in, or an address of the callee's family."""
-        local, there = self.way.local.host, self.way.destination.host
+        local, there = self.way.local.host, self.way.places[0].host
         same = leg == "caller" or (":" in local) == (":" in there)
         return local if same else self.config.server.media.towards(there)
 
@@ -310,7 +310,8 @@ class Call:
             from_=way.from_,
             headers=[*way.headers, *content],
             body=whole,
-            destination=way.destination,
+            destination=way.places[0],
+            others=way.places[1:],
             local=way.local,
             credentials=self.desk.credentials(way.peer),
             max_forwards=way.max_forwards,

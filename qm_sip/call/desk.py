@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from qm_sip.config import Config
+from qm_sip.config import Config, Peer
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import CallFacts, Party
 from qm_sip.private import Private
 from qm_sip.sip.dialog import DialogId
-from qm_sip.sip.events import LegId, UaEvent
+from qm_sip.sip.events import Address, LegId, UaEvent
 from qm_sip.sip.timers import Timers
 from qm_sip.sip.ua import Credentials, UserAgent
 
@@ -43,6 +43,8 @@ class Desk(Protocol):
     ua: UserAgent
     media: Media
     timers: Timers
+    locate: Callable[[Peer], tuple[Address, ...]]
+    """Where calls to a peer go now, the first address to try first; empty if nobody knows."""
 
     def now(self) -> float:
         """Monotonic seconds, as of the last event."""

@@ -89,10 +89,17 @@ class ServiceCall:
         self._open()
 
     def dial(
-        self, uri: str, from_: str, to: sip.Address, local: sip.Address, now: float, **more: Any
+        self,
+        uri: str,
+        from_: str,
+        places: Sequence[sip.Address],
+        local: sip.Address,
+        now: float,
+        **more: Any,
     ) -> None:
         """Call somebody ourselves, as soon as the sockets are open."""
-        self._dial = {"uri": uri, "to": f"<{uri}>", "from_": from_, "destination": to, "local": local, **more}
+        there = {"destination": places[0], "others": places[1:], "local": local}
+        self._dial = {"uri": uri, "to": f"<{uri}>", "from_": from_, **there, **more}
         self._open()
 
     def _open(self) -> None:

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from qm_sip.announce.prompts import PromptLibrary
 from qm_sip.announce.receipts import Receipt
-from qm_sip.call.arrival import Arrival, CallRefused
+from qm_sip.call.arrival import Arrival, CallRefused, where_it_says
 from qm_sip.call.call import Call
 from qm_sip.call.desk import Listener, Media, Met
 from qm_sip.call.listening import Listening
@@ -34,7 +34,7 @@ from qm_sip.call.words import (
     SessionFailed,
     SessionOpened,
 )
-from qm_sip.config import Config
+from qm_sip.config import Config, Peer
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.draw import Seeds
@@ -105,6 +105,8 @@ class Switchboard:
     ) -> None:
         self.ua, self.media, self.keeper, self.settings = ua, media, keeper, settings
         ua.heard_by(self.heard)
+        self.locate: Callable[[Peer], tuple[sip.Address, ...]] = where_it_says
+        """Where calls to a peer go now, the first address to try first; empty if nobody knows."""
         self.engine_up = True
         self.timers = Timers()
         self.features: Features | None = None

@@ -40,7 +40,7 @@ class Target:
     private: bool  # the private prefix was dialled before it
     uri: str
     peer: str
-    destination: Address
+    places: tuple[Address, ...]  # the first to try first
     from_: str
     headers: headers.Headers
     max_forwards: int
@@ -60,7 +60,8 @@ def find(call: Call, leg: LegName, refer: ReferTo, request: Request) -> Target:
     if route is None:
         raise NotSent(404)
     target = config.peer(route.to)
-    if target.next_hop is None:
+    places = call.desk.locate(target)
+    if target.next_hop is None or not places:
         raise NotSent(503)
     host, port = target.next_hop
     over = () if target.transport == "udp" else (("transport", target.transport),)
@@ -69,7 +70,7 @@ def find(call: Call, leg: LegName, refer: ReferTo, request: Request) -> Target:
         private=bare is not None,
         uri=str(Uri.sip(host, port, called, over)),
         peer=route.to,
-        destination=Address(host, port, target.transport),
+        places=places,
         from_=_from(call, other(leg), trusted=target.trusted),
         headers=_headers(call, leg, request, trusted=target.trusted),
         max_forwards=_hops(call, request),

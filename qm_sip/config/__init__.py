@@ -13,7 +13,7 @@ from qm_sip.config.advice import advise
 from qm_sip.config.duration import Duration
 from qm_sip.config.features import Feature, FeatureKind
 from qm_sip.config.lines import Customer, Line, Lines, Trigger
-from qm_sip.config.network import Listen, PeerAddress, SocketAddress
+from qm_sip.config.network import Listen, NextHop, PeerAddress, SocketAddress
 from qm_sip.config.people import Agent, Capacity, Monitor, People
 from qm_sip.config.regulation import Plan, PurposeRule, RegulationFile
 from qm_sip.config.server import Peer, Route, Server
@@ -32,6 +32,7 @@ __all__ = [
     "Lines",
     "Listen",
     "Monitor",
+    "NextHop",
     "Peer",
     "PeerAddress",
     "People",

@@ -18,11 +18,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Pla
 from qm_sip.config.duration import Duration
 from qm_sip.config.network import (
     Listen,
+    NextHop,
     PeerAddress,
     SocketAddress,
     parse_host,
     parse_listen,
     parse_name,
+    parse_next_hop,
     parse_peer_address,
     parse_socket_address,
 )
@@ -116,6 +118,7 @@ PathSetting = Annotated[Path, PlainValidator(_path)]
 OptionalPath = Annotated[Path | None, PlainValidator(_optional_path)]
 ListenSetting = Annotated[Listen, PlainValidator(lambda value: parse_listen(text(value)))]
 PeerAddressSetting = Annotated[PeerAddress, PlainValidator(lambda value: parse_peer_address(text(value)))]
+SocketSetting = Annotated[SocketAddress, PlainValidator(lambda value: parse_socket_address(text(value)))]
 HostSetting = Annotated[str, PlainValidator(lambda value: parse_host(text(value)))]
 
 
@@ -127,10 +130,15 @@ def _optional_socket(value: object) -> SocketAddress | None:
     return None if value in ("", None) else parse_socket_address(text(value))
 
 
+def _optional_next_hop(value: object) -> NextHop | None:
+    return None if value in ("", None) else parse_next_hop(text(value))
+
+
 NameSetting = Annotated[str, PlainValidator(lambda value: parse_name(text(value)))]
 OptionalName = Annotated[str, PlainValidator(lambda value: value and parse_name(text(value)))]
 OptionalHost = Annotated[str | None, PlainValidator(_optional_host)]
 OptionalSocketAddress = Annotated[SocketAddress | None, PlainValidator(_optional_socket)]
+OptionalNextHop = Annotated[NextHop | None, PlainValidator(_optional_next_hop)]
 
 
 def unique(values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -232,12 +232,15 @@ def _beyond_loopback(config: Config) -> Iterator[tuple[str, Loc]]:
     ):
         if not ip_address(host).is_loopback:
             yield host, loc
+    asked = server.sip.nameservers
+    named_here = bool(asked) and all(ip_address(at.host).is_loopback for at in asked)
     for name, peer in server.peers.items():
         for address in peer.addresses:
             if not address.network.is_loopback:
                 yield str(address), ("peers", name, "addresses")
-        if peer.next_hop and not ip_address(peer.next_hop.host).is_loopback:
-            yield peer.next_hop.host, ("peers", name, "next_hop")
+        hop = peer.next_hop
+        if hop and not (named_here if hop.is_name else ip_address(hop.host).is_loopback):
+            yield hop.host, ("peers", name, "next_hop")
 
 
 def keys_are_keys(config: Config, complain: Complain) -> None:

@@ -1,6 +1,7 @@
 """Addresses as written in the settings: where to listen, who a peer is, where its calls go.
 
-Only addresses, no host names: a name would make the start, and who may send calls, depend on a DNS answer.
+Where we listen and who may send us calls are addresses, no host names: a name would make the start, and who comes in,
+depend on a DNS answer. Where calls go may be a name (RFC 3263).
 """
 
 from __future__ import annotations
@@ -15,6 +16,18 @@ from typing import NamedTuple
 class SocketAddress(NamedTuple):
     host: str
     port: int
+
+
+class NextHop(NamedTuple):
+    """Where calls to a peer go: an address with its port, or a name; a name without a port asks for SRV records."""
+
+    host: str
+    port: int | None
+
+    @property
+    def is_name(self) -> bool:
+        """Whether it must be looked up."""
+        return not _is_address(self.host)
 
 
 class Listen(NamedTuple):
@@ -61,6 +74,18 @@ class PeerAddress:
         return f"{host}:{self.port}" if self.port is not None else host
 
 
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+_LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
+
+
 @lru_cache(maxsize=1024)  # asked of every packet, for every peer
 def _read(host: str) -> IPv4Address | IPv6Address:
     return ip_address(host.partition("%")[0])  # a link-local address names its interface
@@ -87,6 +112,19 @@ def parse_socket_address(text: str) -> SocketAddress:
     if not separator:
         raise ValueError(f"{text!r} must be an address and a port, such as 127.0.0.1:5060")
     return SocketAddress(parse_host(host), parse_port(port))
+
+
+def parse_next_hop(text: str) -> NextHop:
+    """Read `192.0.2.1:5060`, `[::1]:5060`, `sip.example.com` or `sip.example.com:5070`."""
+    host, separator, port = text.rpartition(":")
+    if _is_address(text.strip("[]")):
+        raise ValueError(f"{text!r} must be an address and a port, such as {text}:5060")
+    if separator and _is_address(host.strip("[]")):
+        return NextHop(parse_host(host), parse_port(port))
+    name, at = (host, parse_port(port)) if separator else (text, None)
+    if not _NAME.fullmatch(name) or len(name) > 253 or name.rpartition(".")[2].isdigit():
+        raise ValueError(f"{text!r} must be an address and a port, or a host name, such as sip.example.com")
+    return NextHop(name.rstrip(".").lower(), at)
 
 
 def parse_listen(text: str) -> Listen:

@@ -17,10 +17,12 @@ from qm_sip.config.base import (
     NameSetting,
     OptionalHost,
     OptionalName,
+    OptionalNextHop,
     OptionalPath,
     OptionalSocketAddress,
     PathSetting,
     PeerAddressSetting,
+    SocketSetting,
     Table,
     unique,
 )
@@ -134,6 +136,12 @@ class Sip(Model):
     """Within what time those must come, and for how long that is. Calls that run go on. Unit: time."""
     nonce_age: DurationSetting = Duration.parse("5m")
     """How long a peer may use a nonce of ours, before it is asked anew (stale). Unit: time."""
+    nameservers: tuple[SocketSetting, ...] = ()
+    """Who is asked for the names in `next_hop`. Unit: address:port. Empty: the system's own."""
+    next_hop_wait: DurationSetting = Duration.parse("4s")
+    """How long a next hop with several addresses may say nothing at all before the next address is tried. One that was
+    silent, or said 503, is tried last for a minute (or its Retry-After). Unit: time.
+    """
     max_calls: Limit = 2000
     """More calls than this at once: a new one gets 503 with Retry-After. Unit: calls, 0 is no limit."""
     max_setups: Limit = 0
@@ -251,8 +259,11 @@ class Peer(Model):
     """What becomes of a REFER in a call with this peer (a phone or a PBX that transfers). refuse: 403. pass: the other
     side of the call gets it, and calls the target by its own ways. here: we call the target, by this peer's routes.
     """
-    next_hop: OptionalSocketAddress = None
-    """Where calls to this peer are sent. Unit: address:port. Empty: it only sends calls."""
+    next_hop: OptionalNextHop = None
+    """Where calls to this peer are sent. A name without a port is looked up as a service (SRV), and the addresses
+    behind it are tried in turn: the next one if there is no answer (`sip.next_hop_wait`), no connection, or a 503.
+    Unit: address:port or host name. Empty: it only sends calls.
+    """
     transport: Transport = "udp"
     """How calls to its next_hop leave: udp, tcp, tls (needs the same in sip.listen). A request over 1300 bytes goes by
     TCP where we listen on TCP, and by UDP after all if the peer takes no connection (RFC 3261 18.1.1).

@@ -4,7 +4,8 @@ Made from the settings at the start and at every reload, all at once or not at a
 with.
 
 Where a request over TLS goes to an address that is no peer's next_hop (the Contact of a dialog), it is held to the
-names of the peer that has that host; where no peer has it, its certificate must bear the address itself.
+names of the peer that has that host; where no peer has it, its certificate must bear the address itself. Where a
+next_hop is a name, its certificate must bear that name, whatever servers DNS says it has (RFC 5922 4).
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _CERTIFICATES = {"no": ssl.CERT_NONE, "asked": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
 
+def _nobody(at: Address) -> str | None:
+    return None
+
+
 @dataclass(frozen=True)
 class Trust:
     """See the module's docstring."""
@@ -36,18 +41,26 @@ class Trust:
     server: Expected
     peers: Mapping[str, Expected]
     hops: Mapping[tuple[str, int], str]
+    named: Callable[[Address], str | None]
     owner: Callable[[str], str | None]
     anybody: ssl.SSLContext
 
     @classmethod
-    def of(cls, config: Config) -> Trust | None:
-        """None where nothing listens on TLS. Raises ConfigError: which file, and what is wrong with it."""
+    def of(cls, config: Config, named: Callable[[Address], str | None] = _nobody) -> Trust | None:
+        """None where nothing listens on TLS. `named` says which peer's next_hop was found at an address. Raises
+        ConfigError: which file, and what is wrong with it.
+        """
         if not _listens(config.server):
             return None
-        return cls.made(config.server, lambda host: config.peer_of(host, None))
+        return cls.made(config.server, lambda host: config.peer_of(host, None), named)
 
     @classmethod
-    def made(cls, server: Server, owner: Callable[[str], str | None]) -> Trust:
+    def made(
+        cls,
+        server: Server,
+        owner: Callable[[str], str | None],
+        named: Callable[[Address], str | None] = _nobody,
+    ) -> Trust:
         """The same of one file; `owner` says which peer has an address."""
         called = {
             name: peer for name, peer in server.peers.items() if peer.transport == "tls" and peer.next_hop
@@ -56,7 +69,12 @@ class Trust:
         return cls(
             server=Expected(_server(tls)),
             peers={name: _of_peer(name, peer, tls) for name, peer in called.items()},
-            hops={peer.next_hop: name for name, peer in called.items() if peer.next_hop},
+            hops={
+                (hop.host, hop.port): name
+                for name, peer in called.items()
+                if (hop := peer.next_hop) and hop.port
+            },
+            named=named,
             owner=owner,
             anybody=_client(tls),
         )
@@ -69,7 +87,7 @@ class Trust:
         return Expected(self.anybody, frozenset({canonical(remote.host)}))
 
     def _meant(self, remote: Address) -> str | None:
-        name = self.hops.get((remote.host, remote.port)) or self.owner(remote.host)
+        name = self.hops.get((remote.host, remote.port)) or self.named(remote) or self.owner(remote.host)
         return name if name in self.peers else None
 
 

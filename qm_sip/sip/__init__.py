@@ -13,6 +13,7 @@ Each line stands on those above it and imports nothing from below.
 * `body`                         the session description in a message, alone or among others
 * `sdp_model`, `sdp`             session descriptions line by line; the edits of a B2BUA
 * `events`                       what the user agent tells, in the past tense
+* `locating`                   the addresses of a next hop, in the order in which they are tried
 * `timers`, `transaction`        the timer heap; the four machines of RFC 3261 17 as tables
 * `layer`, `reply`               which transaction a message belongs to; answers
 * `dialog`, `digest`             route sets, targets, CSeq; answering challenges

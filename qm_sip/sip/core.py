@@ -13,6 +13,7 @@ from qm_sip.sip.dialog import DialogId
 from qm_sip.sip.events import Address, Datagram, LegId, UaEvent
 from qm_sip.sip.grammar import format_host
 from qm_sip.sip.layer import TransactionLayer
+from qm_sip.sip.locating import Silent
 from qm_sip.sip.message import Header, Request, Response, canonical, header
 from qm_sip.sip.reply import reply, reply_address
 from qm_sip.sip.settings import Prack, UserAgentSettings
@@ -52,6 +53,7 @@ class Core:
         """Calls that each peer has brought and that still run."""
         self.heard: Callable[[LegId, Request | Response], None] = lambda leg, message: None
         self.sockets: tuple[Address, ...] = ()
+        self.silent = Silent()
         self._deaf: dict[
             Address, float
         ] = {}  # who refused a large request over TCP, and until when we believe him

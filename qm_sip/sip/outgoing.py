@@ -1,4 +1,9 @@
-"""A leg that we call: the client's side of INVITE (RFC 3261 13.2, 9.1, RFC 3262 4)."""
+"""A leg that we call: the client's side of INVITE (RFC 3261 13.2, 9.1, RFC 3262 4).
+
+A next hop may have several addresses. The next one is tried when the one before said 503, was not there, or said
+nothing at all (RFC 3263 4.3): a new transaction of the same call. The INVITE that was left behind is not forgotten: if
+somebody answers it after all, it is cancelled at his first 1xx, or acknowledged and ended at his 2xx.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ from dataclasses import dataclass, replace
 from qm_sip.sip import events
 from qm_sip.sip.asking import Phase, has_sdp
 from qm_sip.sip.body import description
-from qm_sip.sip.core import Core, HeaderList
+from qm_sip.sip.core import DEAF_FOR, Core, HeaderList
 from qm_sip.sip.dialog import Counters, Dialog
 from qm_sip.sip.digest import Credentials
 from qm_sip.sip.events import Address, LegId
@@ -17,6 +22,9 @@ from qm_sip.sip.rack import RAck
 from qm_sip.sip.reliable import TAG, ReliableReceiver
 from qm_sip.sip.sent import Purpose, Sent
 from qm_sip.sip.settings import Prack
+
+LONGEST_SILENCE = 600.0
+"""Seconds of a Retry-After that are believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,8 @@ class Calling:
     destination: Address
     max_forwards: int
     prack: Prack = Prack.YES
+    others: tuple[Address, ...] = ()
+    """Where else, in order."""
 
 
 class OutgoingLeg(Leg):
@@ -48,10 +58,11 @@ class OutgoingLeg(Leg):
         now: float,
         stamped: HeaderList = (),
     ) -> None:
-        destination, local = core.way(calling.destination, local)
+        first, *others = core.silent.last((calling.destination, *calling.others), now)
+        destination, local = core.way(first, local)
         super().__init__(name, core, local, credentials, calling.prack)
         self.stamped = stamped
-        self.calling = replace(calling, destination=destination)
+        self.calling = replace(calling, destination=destination, others=tuple(others))
         self.origin = destination
         self._tag = core.token()
         self.call_id = f"{core.token()}{core.token()}"
@@ -91,6 +102,40 @@ class OutgoingLeg(Leg):
             sent.body or b"",
         )
         self.start(sent, request, self.calling.destination, self.local, now)
+        if self.calling.others:
+            wait = self.core.settings.next_hop_wait
+            self._patience = self.core.timers.start(now + wait, lambda at: self._nothing_heard(sent, at))
+
+    # ------------------------------------------------------------------ the next address of a next hop
+
+    def _nothing_heard(self, sent: Sent, now: float) -> None:
+        if sent is self.invite and not sent.provisional and self.phase is Phase.EARLY and sent.cancel is None:
+            self._elsewhere(now, DEAF_FOR)
+
+    def _elsewhere(self, now: float, silent_for: float) -> None:
+        """Leave this INVITE to itself and send another."""
+        self.core.silent.add(self.calling.destination, now + silent_for, now)
+        left = self.invite
+        left.cancel = ()
+        there, *others = self.calling.others
+        destination, self.local = self.core.way(there, self.local)
+        self.calling = replace(self.calling, destination=destination, others=tuple(others))
+        self.invite = Sent(Purpose.CALL, "INVITE", left.headers, left.body)
+        self.send_again(self.invite, now)
+
+    def _left_behind(self, sent: Sent, response: Response, now: float) -> None:
+        """Somebody answers an INVITE that we have given up for another."""
+        if response.status < 200:
+            if not sent.cancelled:
+                self.send_cancel(sent, (), now)
+            return
+        if response.status < 300 and sent.transaction is not None:
+            counters = Counters(local=sent.request.cseq.number)
+            there, here = sent.transaction.destination, sent.transaction.local
+            dialog = Dialog.of_client(sent.request, response, there, here, counters)
+            if not self._ack_again(sent, dialog):
+                self._ack(sent, dialog, None)
+                self._send_in_dialog(Sent(Purpose.BYE, "BYE", (), None), dialog, now)
 
     def extensions(self, sent: Sent) -> HeaderList:
         if sent.purpose is not Purpose.CALL:
@@ -122,8 +167,11 @@ class OutgoingLeg(Leg):
     # ------------------------------------------------------------------ what the called party answers
 
     def on_provisional(self, sent: Sent, response: Response, now: float) -> None:
+        if sent.purpose is Purpose.CALL and sent is not self.invite:
+            self._left_behind(sent, response, now)
         if sent is not self.invite or self.phase is not Phase.EARLY:
             return
+        self.core.silent.heard(self.calling.destination)
         if sent.guard is None:
             self._guard(sent, self.core.settings.ring_timeout, now)
         self._cancel_now(now)
@@ -201,13 +249,36 @@ class OutgoingLeg(Leg):
 
     def on_final(self, sent: Sent, status: int, response: Response | None, now: float) -> None:
         if sent is not self.invite:
+            if sent.purpose is Purpose.CALL and response is not None:
+                self._left_behind(sent, response, now)
             super().on_final(sent, status, response, now)
+        elif self._may_go_on(sent, status, response):
+            self._elsewhere(now, self._holds_for(response))
         elif response is not None and status < 300:
             self._answered(sent, response, now)
         elif self.phase is Phase.EARLY:
             given_up = sent.cancel is not None and response is None
             self._tell(487 if given_up else status, response)
             self.end(now)
+
+    def _may_go_on(self, sent: Sent, status: int, response: Response | None) -> bool:
+        """RFC 3263 4.3: a 503, or nobody there; what a peer says himself of the called party holds everywhere."""
+        nobody = status == 503 or (status == 408 and response is None)
+        return nobody and bool(self.calling.others) and sent.cancel is None and self.phase is Phase.EARLY
+
+    @staticmethod
+    def _holds_for(response: Response | None) -> float:
+        """For how many seconds others are tried first: as long as a 503 says, else a minute."""
+        text = (
+            (response.get("retry-after") or "").partition("(")[0].partition(";")[0].strip()
+            if response
+            else ""
+        )
+        return (
+            min(float(text), LONGEST_SILENCE)
+            if text.isascii() and text.isdigit() and len(text) < 6
+            else DEAF_FOR
+        )
 
     def _answered(self, sent: Sent, response: Response, now: float) -> None:
         dialog = self._fork(response)

@@ -46,6 +46,10 @@ class UserAgentSettings:
     """
     refresh_provisional: float = 60.0
     """How often a provisional answer is repeated while it rings (13.3.1.1: every minute)."""
+    next_hop_wait: float = 4.0
+    """How long an INVITE with other places to go may stay without any answer (RFC 3263 4.3 says 32 s; a caller will not
+    wait that long).
+    """
     retry_after: int = 30
     """Retry-After of a 503, seconds."""
     allow: tuple[str, ...] = (

@@ -162,6 +162,7 @@ class UserAgent:
         headers: HeaderList = (),
         body: bytes | None,
         destination: Address,
+        others: Sequence[Address] = (),
         local: Address,
         credentials: Credentials | None = None,
         max_forwards: int = 70,
@@ -170,12 +171,12 @@ class UserAgent:
         now: float,
     ) -> None:
         """Call `uri` from the socket `local`. `to` and `from_` are header values without tag. No body:
-        late offer.
+        late offer. `others`: addresses to try in turn if nobody is at the destination.
         """
         if leg in self._core.legs:
             raise BrokenInvariant("a leg of that name exists")
         Uri.parse(uri)
-        calling = Calling(uri, to, from_, destination, max_forwards, prack)
+        calling = Calling(uri, to, from_, destination, max_forwards, prack, tuple(others))
         OutgoingLeg(leg, self._core, calling, headers, body, local, credentials, now, stamped)
 
     def stamp(self, leg: LegId, headers: HeaderList) -> None:
