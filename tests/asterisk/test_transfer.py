@@ -28,6 +28,7 @@ def goes_on_with(house: House, talk: Talk, user: str, since: int) -> int:
     """Whoever was called has answered, and talks with the customer for a while; the transferor is out."""
     third = house.phone(user)
     theirs = int(third.wait_for("confirmed", since=since)["call"])
+    talk.called.hang_up_all()  # a pjsua2 phone stays on until it is told to go
     talk.called.wait_for("disconnected", call=talk.called_call)
     time.sleep(1.5)
     talk.caller.hangup(call=talk.caller_call)
