@@ -7,7 +7,6 @@ from collections.abc import Callable
 from itertools import count
 
 Wake = Callable[[float], None]
-_FEW = 1024  # so many shells are not worth a sweep
 
 
 class Timer:
@@ -37,23 +36,12 @@ class Timers:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = count()
-        self._most = _FEW
 
     def start(self, due: float, wake: Wake) -> Timer:
         """Call `wake(now)` at `due`."""
         timer = Timer(due, wake)
-        if len(self._heap) >= self._most:
-            self._sweep()
         heapq.heappush(self._heap, (due, next(self._order), timer))
         return timer
-
-    def _sweep(self) -> None:
-        """Empty shells go as soon as they are half of all: a session timer of a call that is over may be due in half
-        an hour. In place, for `advance` may be at it.
-        """
-        self._heap[:] = [entry for entry in self._heap if entry[2].wake is not None]
-        heapq.heapify(self._heap)
-        self._most = max(_FEW, 2 * len(self._heap))
 
     def next(self) -> float | None:
         """When the next one is due, or None."""

@@ -70,7 +70,7 @@ def peer(
     """A peer that runs, over the transport asked for; or why it does not."""
     kind, transport = request.param
     work = tmp_path_factory.mktemp(f"{kind.__name__}-{transport}-", numbered=True)
-    ground = grounds.stack.enter_context(Ground(work, transport))
+    ground = grounds.stack.enter_context(Ground(work, transport, kind.at))
     try:
         peer: Peer = kind(ground)
         peer.start()

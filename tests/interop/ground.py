@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,8 +23,9 @@ from typing import Any, TypeVar
 from qm_sip.demo import audio
 from qm_sip.demo.namespace import Network
 from qm_sip.demo.phone import Phone
-from qm_sip.demo.server import EXAMPLES, Server
+from qm_sip.demo.server import EXAMPLES, TREE, Server
 from tests.announce.helpers import toml
+from tests.interop.driven import Driven
 from tests.support import site
 from tests.support.recorded import until
 
@@ -82,6 +84,7 @@ may = ["carry"]
 trusted = true
 next_hop = "{address}:{port}"
 transport = "{transport}"
+refer = "here"
 """
 ROUTE = """
 [[routes]]
@@ -95,8 +98,8 @@ called = "{called}"
 class Ground:
     """`with Ground(work) as ground:`; `transport` is the one between the server and the peer."""
 
-    def __init__(self, work: Path, transport: str = "udp") -> None:
-        self.work, self.transport = work, transport
+    def __init__(self, work: Path, transport: str = "udp", peer_at: str = PEER) -> None:
+        self.work, self.transport, self.peer_at = work, transport, peer_at
         self._stack = ExitStack()
         self._people = ExitStack()  # phones and the peer, who go before the server
         self.network: Network
@@ -158,7 +161,11 @@ class Ground:
 
     def _settings(self) -> str:
         listen = ", ".join(f'"{kind}:{RECORDER}:{SIP}"' for kind in ("udp", "tcp"))
-        places = {"peer": (PEER, self.transport), "partner": (PARTNER, "udp"), "third": (THIRD, "udp")}
+        places = {
+            "peer": (self.peer_at, self.transport),
+            "partner": (PARTNER, "udp"),
+            "third": (THIRD, "udp"),
+        }
         text = SETTINGS.format(listen=listen, recorder=RECORDER)
         for name, (address, transport) in places.items():
             text += NEIGHBOUR.format(name=name, address=address, port=5060, transport=transport)
@@ -191,12 +198,24 @@ class Ground:
     def start(self, command: list[str], name: str, **more: Any) -> subprocess.Popen[bytes]:
         """Run a program in here, its output in a file, until the end."""
         out = self._people.enter_context((self.work / f"{name}.out").open("wb"))
-        more.setdefault("stdin", subprocess.DEVNULL)
-        process = subprocess.Popen(
-            self.network.inside(command), stdout=out, stderr=out, cwd=self.work, **more
-        )
+        more = {"stdin": subprocess.DEVNULL, "stdout": out, "cwd": self.work, **more}
+        process = subprocess.Popen(self.network.inside(command), stderr=out, **more)
         self._people.callback(_end, process)
         return process
+
+    def drive(
+        self, command: list[str], name: str, said: Callable[[bytes], Any], **environment: str
+    ) -> Driven:
+        """Run a program that is told what to do on its standard input."""
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        environment = {**os.environ, "PYTHONPATH": str(TREE), **environment}
+        return Driven(self.start(command, name, env=environment, **pipes), said)
+
+    def port(self, number: int, name: str, said: Callable[[bytes], Any]) -> Driven:
+        """A TCP port in here, once it listens."""
+        shown = self.network.inside(["ss", "-Hltn", f"sport = :{number}"])
+        until(lambda: subprocess.run(shown, capture_output=True, check=True).stdout, 10, f"port of {name}")
+        return self.drive([sys.executable, "-m", "tests.interop.pipe", "127.0.0.1", str(number)], name, said)
 
     def enter(self, thing: Any) -> Any:
         """Let something end when this ends."""

@@ -16,6 +16,8 @@ from tests.interop.ground import (
     PARTNER_HZ,
     PEER_HZ,
     RECORDED,
+    THIRD_HZ,
+    TRANSFERRED,
     Ground,
     Row,
 )  # fmt: skip
@@ -23,6 +25,9 @@ from tests.interop.peers.base import Peer
 from tests.interop.peers.phone import pressed
 
 KEYS = "157#"  # with us 8 asks for more and 9 objects: they are for us and go no further
+GRACE_S = (
+    2.3  # a transferor has so long to hang up by himself before the others are joined (RFC 5589 section 6)
+)
 Scenario = Callable[["Stage"], None]
 SCENARIOS: dict[str, Scenario] = {}
 
@@ -297,6 +302,28 @@ def keys_to_peer(stage: Stage) -> None:
         assert time.monotonic() < until, f"the peer was pressed {found!r}, not {KEYS!r}"
         time.sleep(0.05)
     stage.partner_ends()
+    stage.close("recorded", {"recorded"})
+
+
+# ---------------------------------------------------------------------------- transfers
+
+
+@scenario("blind transfer")
+def blind_transfer(stage: Stage) -> None:
+    """The peer sends its partner on to a third (REFER, which we carry out): the two talk, and the peer is out of it."""
+    third = stage.ground.third
+    stage.inbound()
+    mark = third.mark()
+    stage.peer.refer(f"{TRANSFERRED}00")
+    there = third.wait_for("confirmed", since=mark)["call"]
+    time.sleep(GRACE_S + 0.8)
+    stage.ground.partner.hangup(call=stage.theirs)
+    third.wait_for("disconnected", call=there)
+    stage.peer.wait("over")
+    assert audio.hears(stage.partner_heard(), THIRD_HZ), "the partner did not hear the third"
+    assert audio.hears(audio.read_wav(third.recording_path(there)), PARTNER_HZ), (
+        "the third did not hear the partner"
+    )
     stage.close("recorded", {"recorded"})
 
 

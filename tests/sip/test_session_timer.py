@@ -290,14 +290,6 @@ def test_who_refreshes_stays_the_same_whoever_asks_next() -> None:
     assert offer.get("session-expires") == "200;refresher=uas"
 
 
-def test_a_call_that_is_over_keeps_no_timer() -> None:
-    net = caller()
-    calling(net, "Allow: UPDATE", "Session-Expires: 1800;refresher=uac")
-    net.agents[ALICE].bye("a", now=0)
-    net.run(40)
-    assert net.gone("a") and len(net.agents[ALICE]._core.timers) == 0
-
-
 # ---------------------------------------------------------------------- two of ours
 
 

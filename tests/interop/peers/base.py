@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 from qm_sip.demo import audio
-from tests.interop.ground import Ground
+from tests.interop.ground import PEER, Ground
 
 
 class Peer:
     name: ClassVar[str]
     what: ClassVar[str]  # what it is in the matrix, in half a sentence
     transports: ClassVar[tuple[str, ...]] = ("udp", "tcp")
+    at: ClassVar[str] = PEER  # the address it calls us from
     quick: ClassVar[bool] = True  # it starts in a moment: some of it is part of `make test`
     echoes: ClassVar[bool] = False  # it says what it hears, and keeps nothing
     lacks: ClassVar[dict[str, str]] = {}

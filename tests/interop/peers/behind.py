@@ -88,6 +88,7 @@ class AsteriskPeer(Behind):
     quick = False
     lacks: ClassVar[dict[str, str]] = {
         "peer changes codec": "It answers its phone's offer itself and transcodes: no re-INVITE reaches us.",
+        "blind transfer": "It carries out its phone's REFER itself: none reaches us.",
     }
 
     def launch(self) -> None:
