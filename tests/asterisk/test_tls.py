@@ -44,9 +44,10 @@ def authority(tmp_path: Path) -> Authority:
 def pbx(tree: Path, site: Site, authority: Authority, tmp_path: Path) -> Iterator[Asterisk]:
     files = Path(shutil.copytree(SNIPPETS / "site", tmp_path / "over-tls"))
     shutil.copy(SNIPPETS / "pjsip_qm_sip.conf", files)
-    for file in ("ca.pem", "asterisk.pem", "asterisk.key"):
-        shutil.copy(authority.home / file, files)
     transport = of_the_guide("[tls]\ntype=transport")
+    for file in ("ca.pem", "asterisk.pem", "asterisk.key"):
+        shutil.copy(authority.home / file, files / f"{file}.conf")  # the testbed brings in what is called so
+        transport = transport.replace(f"/etc/asterisk/{file}", f"@RUN@/etc/{file}.conf")
     changed(files / "pjsip.conf", ("[udp]\n", f"{transport}\n[udp]\n"))
     changed(
         files / "pjsip_qm_sip.conf",
