@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qm_sip.sip.address import NameAddr, Uri
 from qm_sip.sip.cseq import CSeq
@@ -132,3 +134,46 @@ def test_what_is_no_cseq(text: str) -> None:
 
 def test_cseq() -> None:
     assert CSeq.parse("0009\t INVITE") == (9, "INVITE")
+
+
+@given(
+    st.builds(
+        "{}{}{}{}{}".format,
+        st.one_of(
+            st.just(""), st.text(st.sampled_from('Aaé1 "\\<>.,#'), max_size=6).map(lambda name: f'"{name}" ')
+        ),
+        st.sampled_from(["<", " <", "", "< "]),
+        st.one_of(st.sampled_from(["sip:", "sips:", "SIP:", "tel:", "sip", "sip:a@"]), st.text(max_size=5)),
+        st.text(st.sampled_from("aB1.@:;?#%-_= \t\r\n[]>+"), max_size=12),
+        st.sampled_from(
+            [">", ">;tag=x", "> ;tag=x", ">;TAG=x", ">;tag=", ">;tag=a b", ";tag=1", ">\n", ">;x;tag=2"]
+        ),
+    )
+)
+@settings(max_examples=2000)
+def test_the_quick_reading_of_an_address_is_that_of_the_grammar(text: str) -> None:
+    """Whatever the short way takes, the long way takes too, and reads the same in it."""
+    try:
+        read = NameAddr.parse_any(text.strip())
+    except SipParseError:
+        with pytest.raises(SipParseError):
+            NameAddr.parse(text)
+    else:
+        assert NameAddr.parse(text) == read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<sip:0201234567@127.0.0.1>;tag=c1-ab",
+        '"Jan Jansen" <sip:1001@10.0.0.1:5060>;tag=as65f',
+        "<sip:127.0.0.1:5070>",
+        "<sips:+31%20(0)20@example.com>",
+    ],
+)
+def test_plain_addresses_go_the_short_way_and_mean_the_same(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = NameAddr.parse_any(text)
+    monkeypatch.setattr(NameAddr, "parse_any", None)
+    assert NameAddr.parse(text) == read

@@ -8,7 +8,6 @@ it is `critical` the call is refused rather than made without.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from qm_sip.sip.address import NameAddr, Uri
@@ -93,7 +92,7 @@ def at_our_address(value: str, ours: Address) -> str | None:
         return str(shown)
     if shown.uri.scheme not in ("sip", "sips") or not shown.uri.number:
         return None
-    return str(replace(shown, uri=Uri.sip(ours.host, ours.port, shown.uri.number)))
+    return str(shown._replace(uri=Uri.sip(ours.host, ours.port, shown.uri.number)))
 
 
 def from_value(message: Message, ours: Address, *, hidden: bool) -> str:
