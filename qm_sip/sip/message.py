@@ -157,22 +157,22 @@ class Message:
     @property
     def vias(self) -> tuple[Via, ...]:
         """All hops, topmost first; an empty place in the list is an error."""
-        return cast(tuple[Via, ...], self._views.get("vias")) or self.view("vias", _parse_vias)
+        return cast("tuple[Via, ...] | None", self._views.get("vias")) or self.view("vias", _parse_vias)
 
     @property
     def via(self) -> Via:
         """The topmost hop; read alone, so that a broken one below cannot keep us from answering."""
-        return cast(Via, self._views.get("via")) or self.view("via", _parse_via)
+        return cast("Via | None", self._views.get("via")) or self.view("via", _parse_via)
 
     @property
     def from_(self) -> NameAddr:
         """From (20.20)."""
-        return cast(NameAddr, self._views.get("from")) or self.view("from", _parse_from)
+        return cast("NameAddr | None", self._views.get("from")) or self.view("from", _parse_from)
 
     @property
     def to(self) -> NameAddr:
         """To (20.39)."""
-        return cast(NameAddr, self._views.get("to")) or self.view("to", _parse_to)
+        return cast("NameAddr | None", self._views.get("to")) or self.view("to", _parse_to)
 
     @property
     def call_id(self) -> str:
@@ -182,7 +182,7 @@ class Message:
     @property
     def cseq(self) -> CSeq:
         """CSeq (20.16)."""
-        return cast(CSeq, self._views.get("cseq")) or self.view("cseq", _parse_cseq)
+        return cast("CSeq | None", self._views.get("cseq")) or self.view("cseq", _parse_cseq)
 
     @property
     def contacts(self) -> tuple[NameAddr, ...]:
