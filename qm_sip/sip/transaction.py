@@ -29,7 +29,15 @@ from qm_sip.sip.message import Request, Response
 from qm_sip.sip.timers import Timer, Timers
 
 
-class Kind(Enum):
+class Word(Enum):
+    """A member is the only one of its kind, so it can be looked up by what it is instead of by its name: a table is
+    asked some sixty times in a call.
+    """
+
+    __hash__ = object.__hash__
+
+
+class Kind(Word):
     """Which of the four machines."""
 
     CLIENT_INVITE = auto()
@@ -38,7 +46,7 @@ class Kind(Enum):
     SERVER = auto()
 
 
-class State(Enum):
+class State(Word):
     """The states of figures 5 to 8 of RFC 3261, and Accepted of RFC 6026."""
 
     CALLING = auto()
@@ -50,7 +58,7 @@ class State(Enum):
     TERMINATED = auto()
 
 
-class Event(Enum):
+class Event(Word):
     """What can happen to a transaction: from the wire, from its user, from its clock."""
 
     GOT_REQUEST = auto()
@@ -67,7 +75,7 @@ class Event(Enum):
     UNREACHABLE = auto()
 
 
-class Do(Enum):
+class Do(Word):
     """What a transition asks to be done."""
 
     SEND = auto()  # the request or the last response
