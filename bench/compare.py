@@ -90,7 +90,7 @@ def _one(load: LoadProgram, ladder: Ladder, running: Running) -> Report:
         "setups_per_core": 1e3 / common["cpu_ms"] if common["cpu_ms"] else None,
         "carried_rate": max(carried, default=None),
         "steps": steps,
-        **_memory(load, running, ladder.standing),
+        **_memory(load, running, ladder),
     }
 
 
@@ -119,10 +119,10 @@ def _set_ups(load: LoadProgram, running: Running, rate: float, seconds: float) -
     }
 
 
-def _memory(load: LoadProgram, running: Running, calls: int) -> Report:
+def _memory(load: LoadProgram, running: Running, ladder: Ladder) -> Report:
     """How much resident memory grows while so many calls stand, without media."""
-    before, standing = running.memory(), []
-    options = {"calls": calls, "rate": 50, "hold": 2, "together": True, "events": True}
+    calls, before, standing = ladder.standing, running.memory(), []
+    options = {"calls": calls, "rate": ladder.common, "hold": 2, "together": True, "events": True}
     options |= {"connect-within": 15, "max-seconds": calls / 20 + 60, "target": running.target}
 
     def seen(event: Report) -> None:
