@@ -183,6 +183,7 @@ strip = ["X-Shade"]
 addresses = ["{at(20)}"]
 trusted = true
 refer = "here"
+bodies = ["application/isup"]
 next_hop = "{at(20)}:{SIP}"
 [peers.strict]
 addresses = ["{at(40)}"]

@@ -174,3 +174,74 @@ def test_a_critical_wish_that_a_direct_call_cannot_meet_is_refused_on_the_way_ou
     assert called.invite.get("Privacy") == "session;critical"
     called.reply(486)
     inside.expect(486)
+
+
+# --------------------------------------------------------------------------- bodies
+
+
+ISUP = "--b\r\nContent-Type: application/isup;version=itu-t92+\r\n\r\n\x01\x02\x7f\r\n"
+STRANGE = "--b\r\nContent-Type: application/vnd.x\r\nContent-Disposition: signal{}\r\n\r\n<x/>\r\n"
+
+
+def several(scene: Scene, by: Party, *parts: str) -> Leg:
+    """A call whose description stands among other parts."""
+    description = Leg(by, "", "").sdp()
+    middle = f"--b\r\nContent-Type: application/sdp\r\n\r\n{description}\r\n"
+    body = "".join([parts[0], middle, *parts[1:], "--b--\r\n"])
+    return by.call("7000", sdp=body, kind='multipart/mixed; boundary="b"')
+
+
+def test_a_part_that_a_trusted_peer_asks_for_goes_along_in_its_place(scene: Scene) -> None:
+    caller = several(scene, scene.pbx, ISUP, STRANGE.format(""))
+    invite = scene.agents.called()
+    got = invite.invite
+    assert got.get("Content-Type").startswith("multipart/mixed;boundary=")
+    assert got.body.index("application/isup;version=itu-t92+") < got.body.index("application/sdp")
+    assert "\x01\x02\x7f\r\n--" in got.body and "vnd.x" not in got.body
+    assert got.media == (scene.pbx.address, scene.pbx.rtp) and got.origin[2] == scene.site.at(1)
+    invite.answer()
+    caller.connected()
+    invite.expect("ACK")
+    scene.end(caller, invite)
+
+
+def test_a_strangers_parts_end_here_and_one_that_must_be_understood_ends_the_call(scene: Scene) -> None:
+    caller = several(scene, scene.carrier, ISUP, STRANGE.format(";handling=optional"))
+    callee = scene.agents.called()
+    assert callee.invite.get("Content-Type") == "application/sdp" and "isup" not in callee.invite.body
+    callee.reply(486)
+    caller.expect(486)
+    refused = several(scene, scene.carrier, ISUP, STRANGE.format(";handling=required")).expect(415)
+    assert "application/sdp" in refused.get("Accept")
+    scene.agents.not_called(0.2)
+
+
+# --------------------------------------------------------------------------- phones that know of recording
+
+
+def test_a_phone_that_knows_of_recording_is_told_and_the_other_is_not(scene: Scene) -> None:
+    caller = scene.pbx.call("2100", headers=[("Supported", "record-aware")])
+    callee = scene.agents.called()
+    assert "record:" not in callee.invite.body
+    callee.answer()
+    assert "record:off" in caller.connected().sdp("a")
+    callee.expect("ACK")
+    scene.recording()
+    caller.request("INVITE", body=caller.sdp("sendonly"))
+    held = callee.expect("INVITE")
+    assert "record:" not in held.body
+    callee.answer(callee.sdp("recvonly"), to=held)
+    callee.expect("ACK")
+    assert "record:paused" in caller.connected().sdp("a")
+    scene.end(caller, callee)
+
+
+def test_what_the_customers_phone_wishes_is_an_objection(scene: Scene) -> None:
+    caller = scene.pbx.call("2100", sdp=Leg(scene.pbx, "", "").sdp() + "a=recordpref:off\r\n")
+    callee = scene.agents.called()
+    callee.answer()
+    caller.connected()
+    callee.expect("ACK")
+    assert scene.site.ask("taps")["taps"] == []
+    scene.end(caller, callee)
+    assert scene.ended() == "blocked"
