@@ -27,7 +27,7 @@ setup: .venv/.prompts
 # One build, optimised: the audio path is never run any other way.
 .venv/.built: .venv/.python $(RUST)
 	VIRTUAL_ENV=$(CURDIR)/.venv PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 \
-	  $(BIN)/maturin develop --quiet --release --locked -E softphone,demo,bench,dev
+	  $(BIN)/maturin develop --quiet --release --locked -E softphone,demo,bench,scan,dev
 	@touch $@
 
 .venv/.prompts: .venv/.built $(WORDS)

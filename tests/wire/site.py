@@ -3,6 +3,7 @@
     .1  the server          .10 pbx, trusted, sends calls       .20 agents, trusted, is called
     .30 carrier, a stranger to our people       .40 strict, asks for a digest       .50 nobody is there
     .45 stream, trusted, over TCP       .46 both, trusted, over UDP and TCP       .47 deaf, over TCP: nobody is there
+    .48 locked, shows a password       .49 eager, may bring three calls, five a second
     .60 and on: SIPp pairs behind lines that lose packets
 
 Numbers: 20... before-ring, 21... on-answer, 1900 confidential, 4... strict, 5... nobody, everything else goes direct.
@@ -28,6 +29,7 @@ import numpy as np
 
 from qm_sip.announce.wav import write_wav
 from qm_sip.control.client import call
+from qm_sip.sip.digest_server import ALGORITHMS, ha1
 from tests.announce.helpers import toml
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +99,34 @@ class Site:
     def log(self) -> str:
         return (self.home / "log").read_text()
 
+    @contextlib.contextmanager
+    def settings(self, *changes: tuple[str, str]) -> Iterator[None]:
+        """Other settings for a while, by reload. What the door knows of sources is forgotten at both ends."""
+        file = self.home / "qm_sip.toml"
+        before = file.read_text()
+        text = before
+        for old, new in changes:
+            assert old in text, old
+            text = text.replace(old, new, 1)
+        try:
+            file.write_text(text)
+            self.ask("reload")
+            yield
+        finally:
+            file.write_text(before)
+            self.ask("reload")
+
+    def cpu(self) -> float:
+        """Seconds that the serving process has used."""
+        pid = int((self.home / "ready").read_text())
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def counts(self) -> dict[str, int]:
+        """What was refused at the door so far, by kind."""
+        found = self.ask("status")["counts"].items()
+        return {name.removeprefix("door_"): n for name, n in found if name.startswith("door_")}
+
     def calls_end(self, within: float = 5.0) -> None:
         """No call runs any more; its legs may linger for their last retransmissions."""
         until = time.monotonic() + within
@@ -144,6 +174,8 @@ def _write(site: Site, settings: Callable[[Site], str]) -> None:
     (site.home / "lines.toml").write_text(RULES)
     (site.home / "qm_sip.toml").write_text(settings(site))
     (site.home / "password").write_text(PASSWORD + "\n")
+    hashes = (f"{name} {ha1(name, 'bea', 'wire', PASSWORD)}\n" for name in ALGORITHMS)
+    (site.home / "hashes").write_text("".join(hashes))
     prompts = site.home / "prompts" / "en"
     prompts.mkdir(parents=True)
     (prompts / "short.toml").write_text("".join(f"{key} = {toml(value)}\n" for key, value in PROMPT.items()))
@@ -204,6 +236,19 @@ transport = "tcp"
 addresses = ["{at(46)}"]
 trusted = true
 next_hop = "{at(46)}:{SIP}"
+[peers.locked]
+addresses = ["{at(48)}"]
+auth = "digest"
+auth_in_dialog = true
+realm = "wire"
+algorithms = ["SHA-512-256", "SHA-256", "MD5"]
+[peers.locked.users]
+alice = "password"
+bea = "hashes"
+[peers.eager]
+addresses = ["{at(49)}"]
+max_calls = 3
+max_setups = 5
 [peers.deaf]
 addresses = ["{at(47)}"]
 next_hop = "{at(47)}:{SIP}"
@@ -214,6 +259,14 @@ to = "agents"
 direction = "inbound"
 [[routes]]
 from = "both"
+to = "agents"
+direction = "inbound"
+[[routes]]
+from = "locked"
+to = "agents"
+direction = "inbound"
+[[routes]]
+from = "eager"
 to = "agents"
 direction = "inbound"
 [[routes]]
