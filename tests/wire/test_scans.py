@@ -39,7 +39,7 @@ def run(site: Site, work: Path, tool: str, *arguments: str, source: int) -> str:
     cpu, heard = site.cpu(), sum(site.counts().values())
     done = subprocess.run(
         [str(TOOLS / f"sipvicious_{tool}"), "-b", site.at(source), "-P", "5060", *arguments],
-        cwd=work, env={"HOME": str(work), "PATH": "/usr/bin"}, capture_output=True, text=True, timeout=120, check=False,
+        cwd=work, env={"HOME": str(work), "PATH": "/usr/bin"}, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     cost, refused = site.cpu() - cpu, sum(site.counts().values()) - heard
     print(f"{tool}: {refused} refused, {cost:.2f} s of CPU, {cost / max(refused, 1) * 1e6:.0f} µs each")
@@ -119,15 +119,30 @@ def test_svwar_finds_no_extension(guarded: Site, tmp_path: Path, method: str, so
     assert not re.search(r"^\| *\d{4} ", said, re.M), said
 
 
-def crack(site: Site, work: Path, *passwords: str) -> str:
-    (work / "words").write_text("".join(f"{word}\n" for word in passwords))
-    return run(
-        site, work, "svcrack", "-u", "alice", "-d", "words", "--maximumtime=2", *target(site), source=48
+def crack(site: Site, work: Path, *limits: tuple[str, str]) -> str:
+    """Fifty wrong ones, then the right one. The tool sends from 127.0.0.1, whatever it is told."""
+    (work / "words").write_text("".join(f"guess{n}\n" for n in range(50)) + PASSWORD + "\n")
+    here = f'addresses = ["{site.at(48)}"]'
+    with site.settings(ONLY_MD5, (here, here.replace("]", ', "127.0.0.1"]')), *limits):
+        return run(
+            site, work, "svcrack", "-u", "alice", "-d", "words", "--maximumtime=2", *target(site), source=48
+        )
+
+
+def test_svcrack_would_come_to_it_without_limits(site: Site, tmp_path: Path) -> None:
+    """Then it is let in, and told that there is no REGISTER here: an answer that it does not know."""
+    assert "unknown response" in crack(
+        site, tmp_path, ("[sip]\n", "[sip]\nstranger_rate = 0\nban_after = 0\n")
     )
 
 
-def test_svcrack_does_not_come_to_the_right_one(site: Site, tmp_path: Path) -> None:
-    with site.settings(ONLY_MD5):
-        said = crack(site, tmp_path, *(f"guess{n}" for n in range(50)), PASSWORD)
-        assert PASSWORD not in said, said
+@pytest.mark.parametrize("limits", [[], [REFUSED]], ids=["as shipped", "the ban alone"])
+def test_svcrack_does_not_come_to_the_right_one(
+    site: Site, tmp_path: Path, limits: list[tuple[str, str]]
+) -> None:
+    before = site.counts()
+    said = crack(site, tmp_path, *limits)
+    assert PASSWORD not in said, said
+    assert "unknown response" not in said, said
+    assert site.counts()["password"] - before.get("password", 0) in range(1, 6)
     assert "alice" not in site.log()
