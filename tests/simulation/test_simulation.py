@@ -27,7 +27,7 @@ from qm_sip.sip.layer import TransactionLayer
 from qm_sip.sip.leg import Leg
 from qm_sip.sip.outgoing import OutgoingLeg
 from qm_sip.sip.sdp import Direction, offer, with_direction
-from qm_sip.sip.ua import UserAgent
+from qm_sip.sip.ua import UserAgent, UserAgentSettings
 from tests.simulation.town import LEFT, MIDDLE, RIGHT, Town, User
 from tests.sip.network import Weather
 
@@ -47,7 +47,8 @@ WEATHERS = (
 )
 NUMBERS = ("3000",) * 12 + ("2000", "2100", "1900", "1900")
 SDP = ("Content-Type", "application/sdp")
-TALKING = ("hold", "resume", "refresh", "late offer", "info", "identity", "nothing", "nothing")
+TALKING = ("hold", "resume", "refresh", "late offer", "info", "identity", "transfer", "nothing", "nothing")
+RINGING = ("ring", "ring reliably", "early media", "another's early media")
 ANSWERS = ("answer", "answer", "answer", "answer", "reject", "nothing")
 TALKING_SECONDS, PATIENCE = 60.0, 30.0
 LONGEST = 300.0  # longer than a phone rings (180 s) and a message is repeated (32 s)
@@ -64,6 +65,7 @@ class Restless(Town):
         self.late: set[LegId] = set()  # legs that were called without an offer
         self.ender: dict[str, Address] = {}  # who of the two will hang up, by the caller's number
         self.number: dict[LegId, str] = {}
+        self.moved: set[str] = set()  # calls that were transferred: who hangs up is not known any more
         self.orphans: list[LegId] = []  # still up, or ringing, when nobody can be at the other end
         self.unanswered: list[LegId] = []  # an offer made there was neither taken nor refused
         self._version = 0
@@ -112,6 +114,12 @@ class Restless(Town):
         ours = offer(7, self._version, "127.0.7.100", port, names=("PCMA", "telephone-event"))
         return with_direction(ours, direction).to_bytes()
 
+    def habits(self, address: Address) -> UserAgentSettings:
+        """Some refresh their sessions every 45 s, some not at all; not all know reliable responses."""
+        habits = random.Random(f"habits {self.seed} {address.host}")
+        supported = habits.choice([("100rel", "timer"), ("100rel", "timer", "replaces"), ("timer",), ()])
+        return UserAgentSettings(session_expires=habits.choice([0, 90, 1800]), supported=supported)
+
     # ---------------------------------------------------------------- what they do
 
     def react(self, user: User, event: UaEvent) -> None:
@@ -120,9 +128,13 @@ class Restless(Town):
             case sip.CallOffered():
                 self.number[leg] = event.request.from_.uri.number
                 if will.random() < 0.8:
-                    self._plan(user, leg, will.choice(["ring", "early media"]), 0.3)
+                    self._plan(user, leg, will.choice(RINGING), 0.3)
                 self._plan(user, leg, will.choice(ANSWERS), 4)
                 self.later(LONGEST, lambda: self._waited(user, leg))
+            case sip.Progressed() if will.random() < 0.3:
+                if event.response.body and leg in self.late:
+                    user.ua.ack(leg, self._sdp(), now=self.now)
+                self._plan(user, leg, will.choice(["resume", "info", "nothing"]), 2)
             case sip.Answered():
                 if leg in self.late:
                     user.ua.ack(leg, self._sdp(), now=self.now)
@@ -149,7 +161,8 @@ class Restless(Town):
         """Nobody talks or rings that long: the other has gone, and this one was not told."""
         left = user.ua._core.legs.get(leg)
         if self.users[user.address] is user and left is not None and left.phase is not Phase.OVER:
-            self.orphans.append(leg)
+            if self.number[leg] not in self.moved:
+                self.orphans.append(leg)
             user.ua.bye(leg, now=self.now)
 
     def _offer(self, user: User, leg: LegId, body: bytes | None) -> None:
@@ -181,6 +194,10 @@ class Restless(Town):
                 ua.provisional(leg, 180, now=now)
             case "early media":
                 ua.provisional(leg, 183, headers=[SDP], body=sdp(), now=now)
+            case "ring reliably":
+                ua.provisional(leg, 180, reliably=True, now=now)
+            case "another's early media":
+                ua.provisional(leg, 183, headers=[SDP], body=sdp(), anew=True, now=now)
             case "answer":
                 ua.answer(leg, sdp(), headers=[SDP], now=now)
             case "reject":
@@ -200,6 +217,10 @@ class Restless(Town):
                 )
             case "identity":
                 ua.request(leg, "UPDATE", [("P-Asserted-Identity", "<sip:1002@127.0.7.1>")], now=now)
+            case "transfer":
+                to = self.will.choice(["3001", "1900", "2000"])
+                self.moved.add(self.number[leg])
+                ua.request(leg, "REFER", [("Refer-To", f"<sip:{to}@{MIDDLE.host}>")], now=now)
             case "answer offer":
                 ua.answer_offer(leg, sdp(), headers=[SDP], now=now)
             case "reject offer":

@@ -50,10 +50,12 @@ address = "127.0.7.9"
 addresses = ["127.0.7.1"]
 trusted = true
 next_hop = "127.0.7.1:5060"
+refer = "pass"
 [peers.right]
 addresses = ["127.0.7.2"]
 trusted = true
 next_hop = "127.0.7.2:5060"
+refer = "here"
 [[routes]]
 from = "left"
 to = "right"
@@ -86,7 +88,8 @@ class Middle:
 
     def __init__(self, town: Town, life: int) -> None:
         rng = random.Random(f"{town.seed} middle {life}")
-        self.ua = UserAgent(UserAgentSettings(), rng, lambda request, source: None)
+        often = UserAgentSettings(session_expires=rng.choice([90, 1800]))
+        self.ua = UserAgent(often, rng, lambda request, source: None)
         self.words: list[Word] = []
         self.commands: list[protocol.Command] = []
         self._engine: SimEngine | None = None  # started when the first call wants it: few do
