@@ -44,6 +44,7 @@ class Early:
         self._updated: str | None = None  # the end that took a newer offer of his
         self._off: set[str] = set()  # ends whose offer was answered with nothing
         self._answered: str | None = None  # the end that picked up
+        self._other_callee = False  # than all of these is on his leg now
         self._one_dialog = False  # is all that the caller wants
         self._late = False  # he has made no offer
 
@@ -150,13 +151,17 @@ class Early:
         self._said[request.from_.tag or ""] = session.theirs = theirs
         call.desk.ua.answer_offer(call.legs[leg], plan.answer(session), headers=[headers.SDP], now=now)
 
+    def callee_replaced(self) -> None:
+        """By a transfer or a pickup: none of the ends that rang is there any more."""
+        self._other_callee = True
+
     def agreed(self, leg: LegName, response: Response, now: float) -> bool:
         """An UPDATE of ours was answered. False if by an end that counts no more."""
         theirs = read_sdp(response)
         if leg == "caller" and self._changing is not None:
             self._shown, self._changing = self._changing, None
             self._told = self._call.exchange.sessions["caller"].said
-        if leg == "caller" or theirs is None:
+        if leg == "caller" or theirs is None or self._other_callee:
             return True
         tag = response.to.tag or ""
         if self._answered is not None and tag != self._answered:

@@ -76,6 +76,8 @@ def settle(call: Call, newcomer: Newcomer) -> None:
     at, session = newcomer.session.name, newcomer.session
     call.way = call.way.with_other(at, newcomer.peer, call.config.peer(newcomer.peer), newcomer.address)
     call.aware.left(at)
+    if at == "callee":
+        call.early.callee_replaced()
     session.indicate = partial(call.aware.indication, at)
     if newcomer.message is not None:
         call.heard(at, newcomer.message)

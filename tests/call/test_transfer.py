@@ -270,6 +270,24 @@ def test_a_direct_call_is_joined_again_directly_also_from_hold() -> None:
     ended(world)
 
 
+def test_after_a_transfer_the_new_one_answers_offers_like_anybody() -> None:
+    """The end that answered the first INVITE has gone; that it was another is nothing against the one who is there."""
+    world = World(refer="here")
+    customer, agent = talking(world, line="", number="2222")
+    world.refer(agent, "1003")
+    world.run(1.5)
+    answers = customer.offers_answered
+    world.hold(customer, Direction.SENDONLY)
+    world.run(0.5)
+    assert customer.offers_answered == answers + 1 and not customer.offers_refused
+    world.pbx.reoffer(customer.leg, None, now=world.now)  # without an offer: the new one makes it
+    world.run(0.5)
+    assert not customer.offers_refused
+    assert world.agent is not None
+    world.hang_up(world.agent)
+    ended(world)
+
+
 # --------------------------------------------------------------------------- what is refused
 
 
