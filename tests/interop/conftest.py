@@ -43,7 +43,7 @@ def _is_played(item: pytest.Item) -> bool:
     ):
         return True
     chosen = item.callspec.params
-    return "peer" not in chosen or item.module.is_played(chosen["peer"][1], chosen["name"])
+    return "peer" not in chosen or item.module.is_played(*chosen["peer"], chosen["name"])
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """What a peer can be told, whatever it is: the same few verbs for a phone, a PBX, a proxy and a load generator.
 
 A peer is in one call at a time. `heard` is known when that call has ended. What a peer cannot do it says in
-`lacks`, a scenario's name and the fact; what fails although it should not, in `fails`, with the reason.
+`lacks`, a scenario's name and the fact; what fails although it should not, in `fails`: transport and
+scenario, and the reason.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import time
 
 from qm_sip.demo import audio
 from qm_sip.demo.phone import Phone
@@ -76,7 +77,9 @@ class Pjsua2(Peer):
         self.phone.dtmf(keys, call=self._call)
 
     def info(self, keys: str) -> None:
-        self.phone.info(keys, call=self._call)
+        for key in keys:
+            self.phone.info(key, call=self._call)
+            time.sleep(0.2)  # a finger's
 
     def refer(self, number: str) -> None:
         self.phone.transfer(f"sip:{number}@{self.face}", call=self._call)
