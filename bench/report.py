@@ -170,22 +170,17 @@ def setup_table(setups: Report) -> str:
 def compared_table(compared: Report) -> str:
     """Every program under the same calls; what it does for one stands under the table."""
     at = f"{compared['common_rate']:.0f}/s"
-    heading = [
-        "set-ups beside others",
-        f"CPU ms each at {at}",
-        "per core",
-        "carried/s",
-        "200 p99 ms",
-        "idle MiB",
-    ]
+    heading = ["set-ups beside others", f"CPU ms each at {at}", "carried/s", "CPU ms each there", "per core"]
+    heading += [f"200 p99 ms at {at}", "idle MiB"]
     rows = [[*heading, "KiB a standing call"]]
     for row in compared["rows"]:
         rows.append(
             [
                 row["version"] or row["name"],
                 _number(row["cpu_ms_per_setup"], 2),
-                _number(row["setups_per_core"], 0),
                 _number(row["carried_rate"], 0),
+                _number(row["cpu_ms_carried"], 2),
+                _number(row["setups_per_core"], 0),
                 _number(row["steps"][0]["answered_p99_ms"]),
                 _number(row["memory_idle_mib"], 0),
                 _number(row["memory_kib_per_call"], 0),
@@ -227,13 +222,14 @@ def doubts(figures: Report) -> list[str]:
 
 def text(figures: Report) -> str:
     """The whole report."""
-    parts = [media_table(figures)]
+    parts = [media_table(figures)] if figures.get("probes") else []
     if figures.get("setups"):
         parts.append(setup_table(figures["setups"]))
     if figures.get("compared"):
         parts.append(compared_table(figures["compared"]))
-    if figures.get("recorded"):
-        parts.append(target_table(targets(figures)))
+    found_targets = targets(figures) if figures.get("recorded") else _beside_others(figures)
+    if found_targets:
+        parts.append(target_table(found_targets))
     if found := doubts(figures):
         parts.append("\n".join(["doubts:", *(f"  {doubt}" for doubt in found)]))
     return "\n\n".join(parts)

@@ -23,6 +23,7 @@ def row(name: str, per_core: float) -> dict[str, Any]:
         "does": f"what {name} does",
         "version": "",
         "cpu_ms_per_setup": 1000 / per_core,
+        "cpu_ms_carried": 1000 / per_core,
         "setups_per_core": per_core,
         "carried_rate": 200.0,
         "steps": [{"answered_p99_ms": 5.0}],
