@@ -80,6 +80,7 @@ def measure(load: LoadProgram, ladder: Ladder, say: Callable[[str], None] = lamb
 
 def _one(load: LoadProgram, ladder: Ladder, running: Running) -> Report:
     _set_ups(load, running, 20, 1.0)  # libraries loaded, caches warm
+    memory = _memory(load, running, ladder)  # before the ladder: what it leaves behind would be used again
     common = _set_ups(load, running, ladder.common, ladder.seconds)
     steps = [common]
     for rate in ladder.steps:
@@ -95,7 +96,7 @@ def _one(load: LoadProgram, ladder: Ladder, running: Running) -> Report:
         "setups_per_core": 1e3 / best["cpu_ms"] if best["cpu_ms"] else None,
         "carried_rate": best["rate"],
         "steps": steps,
-        **_memory(load, running, ladder),
+        **memory,
     }
 
 
