@@ -721,7 +721,9 @@ class Call:
             self._after_prompt(Happening.NOT_TOLD, now)
 
     def _leave_engine(self, now: float) -> None:
-        """Close the sockets and join the two directly: now, or as soon as both are there."""
+        """Close the sockets and join the two directly: now, or as soon as both are there. Who is direct stays so."""
+        if not self.relayed:
+            return
         self._give_up_relay()
         if self.state is State.TALKING:
             self.exchange.go_direct(now)

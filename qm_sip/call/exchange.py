@@ -159,7 +159,7 @@ class Exchange:
     def answered(self, leg: LegName, response: Response, now: float) -> None:
         """Our re-INVITE on that leg was answered: hand the answer to whoever offered."""
         theirs = read_sdp(response)
-        if leg in self._ours:
+        if leg in self._ours and self._asker != other(leg):  # what the other side asked for was sent first
             self._ours.discard(leg)
             self.learn(leg, theirs)
             self._tried(leg, now, agreed=theirs is not None)
@@ -221,7 +221,7 @@ class Exchange:
 
     def rejected(self, leg: LegName, status: int, now: float) -> None:
         """Our re-INVITE on that leg failed: the session stands as before."""
-        if leg in self._ours:
+        if leg in self._ours and self._asker != other(leg):
             self._ours.discard(leg)
             if not self.book.silent and status != 504:  # that one never left us: the peer takes no UPDATE
                 log.warning("call %s: the %s refused our offer (%d)", self.book.call, leg, status)
@@ -360,12 +360,20 @@ class Exchange:
     def _offer_each_other(self, now: float) -> None:
         if self._absent is not None:
             return  # whoever takes that place is told then
+        self._forget_waiting(now)
         self._ours = {leg for leg in self.sessions if self.sessions[other(leg)].theirs is not None}
         for leg in sorted(self._ours):
             theirs = self.sessions[other(leg)].theirs
             assert theirs is not None
             body = self.sessions[leg].dress(keep_formats(theirs, KEPT))
             self.ua.reoffer(self.legs[leg], body, headers=[headers.SDP], now=now)
+
+    def _forget_waiting(self, now: float) -> None:
+        """An offer that has not been passed on yet, because its leg was busy, is replaced by ours: he may try again."""
+        asker = self._asker
+        if asker is not None and not self.ua.offers(self.legs[other(asker)]):
+            self._asker, self.sessions[asker].offering = None, None
+            self.ua.reject_offer(self.legs[asker], 491, now=now)
 
     def try_direct(self, now: float, done: Done) -> None:
         """The same with a way back: where one side will not, both stay on the relay. `done` says which it was.

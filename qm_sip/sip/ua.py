@@ -242,6 +242,11 @@ class UserAgent:
         if (found := self._core.legs.get(leg)) is not None:
             found.reoffer(body, headers, now)
 
+    def offers(self, leg: LegId) -> bool:
+        """Whether an offer of ours is on its way there, and not only waits for its turn."""
+        found = self._core.legs.get(leg)
+        return found is not None and found.offering is not None
+
     def answer_offer(self, leg: LegId, body: bytes | None, *, headers: HeaderList = (), now: float) -> None:
         """200 to an `OfferReceived`; to a late offer the body is our offer, and the answer comes
         `Acknowledged`.

@@ -702,3 +702,31 @@ def test_a_call_that_is_left_alone_carries_the_decision_that_says_why() -> None:
     ended(world)
     (decided,) = world.keeper.said(NoteDecision)
     assert (decided.about, decided.decision.allowed) == ("if-told", False)
+
+
+@pytest.mark.parametrize("after", [0.0012, 0.0025, 0.004, 0.3])
+def test_whoever_offers_while_the_engine_dies_gets_an_answer_and_both_are_joined(after: float) -> None:
+    world = World(11)
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(2.5)
+    agent = world.agent
+    assert agent is not None and agent.up
+    world.thinks(agent, 0.5)
+    world.hold(customer, Direction.SENDONLY)
+    world.run(after)
+    world.engine.dead = True
+    world.switchboard.engine_died(world.now)
+    world.run(0.6)
+    if after > 0.01:
+        assert customer.offers_answered == 1, "by the first answer, not by one to another offer"
+    world.run(6)
+    assert customer.target == (agent.host, agent.port) and agent.target == (customer.host, customer.port)
+    assert customer.offers_answered == 1 and not customer.offers_refused
+    for phone in (customer, agent):
+        answers = phone.offers_answered
+        world.hold(phone, Direction.INACTIVE)
+        world.run(1.5)
+        assert phone.offers_answered == answers + 1, "nothing is in transit any more"
+    world.hang_up(customer)
+    ended(world)

@@ -288,6 +288,27 @@ def test_after_a_transfer_the_new_one_answers_offers_like_anybody() -> None:
     ended(world)
 
 
+def test_an_offer_in_transit_when_the_target_turns_out_to_be_confidential_is_answered() -> None:
+    world = World(refer="here")
+    customer, agent = talking(world, line="", number="2222")
+    world.thinks(customer, 0.5)
+    world.hold(agent, Direction.SENDONLY)
+    world.run(0.1)
+    world.refer(agent, COUNCIL)
+    world.on_ringing = lambda phone: world.pbx.reject(phone.leg, 486, now=world.now)
+    world.run(0.6)
+    assert agent.offers_answered == 1 and not agent.offers_refused, (
+        "by the first answer, not by one to another offer"
+    )
+    world.run(2.4)
+    assert hear_each_other(world, customer, agent)
+    world.hold(customer, Direction.SENDONLY)
+    world.run(0.5)
+    assert customer.offers_answered == 1, "nothing is in transit any more"
+    world.hang_up(customer)
+    ended(world)
+
+
 # --------------------------------------------------------------------------- what is refused
 
 

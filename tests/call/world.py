@@ -478,6 +478,18 @@ class World:
 
     # ---------------------------------------------------------------- what happens at the PBX
 
+    def thinks(self, phone: Phone, seconds: float) -> None:
+        """That phone takes its time over an offer, from now on."""
+        at_once = self._on_pbx
+
+        def later(event: sip.UaEvent) -> None:
+            if isinstance(event, sip.OfferReceived) and event.leg == phone.leg:
+                self.later(seconds, lambda: at_once(event))
+            else:
+                at_once(event)
+
+        self._on_pbx = later  # type: ignore[method-assign]
+
     def _on_pbx(self, event: sip.UaEvent) -> None:
         phone = self._of(event.leg)
         match event:
