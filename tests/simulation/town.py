@@ -12,7 +12,7 @@ import heapq
 import random
 import shutil
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -90,6 +90,7 @@ class Middle:
         rng = random.Random(f"{town.seed} middle {life}")
         often = UserAgentSettings(session_expires=rng.choice([90, 1800]))
         self.ua = UserAgent(often, rng, lambda request, source: None)
+        self.told: Counter[str] = Counter()  # events of its user agent, by kind
         self.words: list[Word] = []
         self.commands: list[protocol.Command] = []
         self._engine: SimEngine | None = None  # started when the first call wants it: few do
@@ -152,6 +153,7 @@ class Middle:
         """Carry events until none is left. True: there were some."""
         happened = self.ua.take_events()
         for event in happened:
+            self.told[type(event).__name__] += 1
             self.switchboard.on_sip(event, self._town.now)
         reported = self._engine.take_events() if self._engine is not None else []
         for told in reported:
