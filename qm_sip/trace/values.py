@@ -166,7 +166,11 @@ def _scheme(value: str, names: Pseudonyms) -> str:
 
 
 def _session(value: str, names: Pseudonyms) -> str:
-    return names.of("session", value)
+    """RFC 7989: a UUID of our end, and that of the other; of the same form, so that programs read it."""
+    ours, *params = (part.strip().lower() for part in value.split(";"))
+    theirs = next((part[7:] for part in params if part.startswith("remote=")), "")
+    remote = f";remote={names.number('session', theirs):032x}" if theirs else ""
+    return f"{names.number('session', ours):032x}{remote}"
 
 
 def _carried(value: str, names: Pseudonyms) -> str:

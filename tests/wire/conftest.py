@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -71,6 +71,13 @@ class Scene:
 
 @pytest.fixture
 def scene(site: Site) -> Iterator[Scene]:
+    with neighbours(site) as scene:
+        yield scene
+
+
+@contextmanager
+def neighbours(site: Site) -> Iterator[Scene]:
+    """Everybody of one test; all calls must end with it."""
     with ExitStack() as stack:
         pbx, agents, carrier, strict = (
             stack.enter_context(Party(site.at(host), site.server)) for host in (10, 20, 30, 40)

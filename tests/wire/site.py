@@ -151,6 +151,11 @@ def free_network() -> str:
             return network
 
 
+def and_more(tables: str) -> Callable[[Site], str]:
+    """The usual qm_sip.toml and these tables."""
+    return lambda site: _settings(site) + tables
+
+
 @contextlib.contextmanager
 def running(settings: Callable[[Site], str] | None = None) -> Iterator[Site]:
     """A server that is ready, with its files in memory; everything is gone afterwards. `settings` gives another
@@ -174,6 +179,7 @@ def _write(site: Site, settings: Callable[[Site], str]) -> None:
     (site.home / "lines.toml").write_text(RULES)
     (site.home / "qm_sip.toml").write_text(settings(site))
     (site.home / "password").write_text(PASSWORD + "\n")
+    (site.home / "hep.key").write_text("sesame\n")
     hashes = (f"{name} {ha1(name, 'bea', 'wire', PASSWORD)}\n" for name in ALGORITHMS)
     (site.home / "hashes").write_text("".join(hashes))
     prompts = site.home / "prompts" / "en"
