@@ -37,7 +37,7 @@ from tests.wire.site import AGENT, PROMPT, ROOT, RULES
 
 LEFT, RIGHT, MIDDLE = (Address(f"127.0.7.{host}", 5060) for host in (1, 2, 9))
 NS = 1_000_000_000
-TICK = 0.1  # seconds between looks at the engine while it has a call
+TICK = 0.25  # seconds between looks at the engine while it has a call
 PROMPT_SECONDS = 0.3
 FOR_EVER = 5000.0  # seconds after which nothing of a town may still be going on
 
@@ -93,6 +93,7 @@ class Middle:
         self.told: Counter[str] = Counter()  # events of its user agent, by kind
         self.words: list[Word] = []
         self.commands: list[protocol.Command] = []
+        self._open = 0  # calls that the engine has
         self._engine: SimEngine | None = None  # started when the first call wants it: few do
         self._town, self._leased = town, 0.0
         wall = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -101,6 +102,10 @@ class Middle:
     def send(self, command: protocol.Command) -> None:
         """The switchboard's media."""
         self.commands.append(command)
+        if isinstance(command, protocol.OpenCall):
+            self._open += 1
+        elif isinstance(command, protocol.CloseCall):
+            self._open -= 1
         if self._engine is None:
             self._engine = self._started()
         self._engine.command(command, self._town.ns)
@@ -163,8 +168,7 @@ class Middle:
     @property
     def media_runs(self) -> bool:
         """Whether the engine has a call."""
-        opened = sum(isinstance(command, protocol.OpenCall) for command in self.commands)
-        return opened > sum(isinstance(command, protocol.CloseCall) for command in self.commands)
+        return self._open > 0
 
 
 @dataclass
@@ -220,13 +224,13 @@ class Town:
     def later(self, delay: float, action: Callable[[], None]) -> None:
         heapq.heappush(self._queue, (self.now + delay, next(self._order), action))
 
-    def run(self, until: float = float("inf")) -> None:
-        """Let time pass until that moment, or until nothing happens any more."""
+    def run(self) -> None:
+        """Let time pass until nothing happens any more."""
         while True:
             self._settle()
             due = self._due()
-            if due is None or due > until:
-                break
+            if due is None:
+                return
             assert due < FOR_EVER, "something never ends"
             self.now = max(self.now, due)
             while self._queue and self._queue[0][0] <= self.now:
@@ -234,7 +238,6 @@ class Town:
             for user in self.users.values():
                 user.ua.advance(self.now)
             self.middle.advance(self.now)
-        self.now = max(self.now, until) if until != float("inf") else self.now
 
     def _due(self) -> float | None:
         times = [user.ua.next_timer() for user in self.users.values()]
