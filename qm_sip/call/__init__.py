@@ -9,6 +9,7 @@
 - `words`, `reasons`, `headers`: what a call asks to be kept; why it was not recorded; what crosses the legs.
 - `transfer`, `target`, `referral`, `joining`: a REFER, and whom it leads to.
 - `replacing`, `seat`: how one leg takes another's place.
+- `way`: where a call leads, what crosses on the way, and what we are called on each side.
 - `switchboard`, `desk`: who is calling, where it goes, and which call an event belongs to.
 
 No sockets, no clock, no threads: a day of calls runs in a test in a second.

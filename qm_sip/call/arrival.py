@@ -17,11 +17,12 @@ from qm_sip.announce.receipts import Receipt
 from qm_sip.call import headers, reasons
 from qm_sip.call.aware import wish_of
 from qm_sip.call.book import Blank, Book
-from qm_sip.call.call import ACCEPT, Call, Way
+from qm_sip.call.call import ACCEPT, Call
 from qm_sip.call.capture import Capture
 from qm_sip.call.headers import Border, privacy
 from qm_sip.call.headers.session_id import NIL, Pair, new_uuid
 from qm_sip.call.session import read_sdp, unreadable, unrecordable
+from qm_sip.call.way import Way
 from qm_sip.config import Config, Peer, Route
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import (

@@ -12,8 +12,7 @@ or untapped one and the failure is its outcome (invariant I9).
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from qm_sip.announce.choose import language_of_staff
@@ -25,7 +24,7 @@ from qm_sip.call.capture import Capture, as_it_came
 from qm_sip.call.desk import Desk
 from qm_sip.call.early import Early
 from qm_sip.call.exchange import Exchange
-from qm_sip.call.headers import Border, In, reason
+from qm_sip.call.headers import In, reason
 from qm_sip.call.headers.session_id import SessionIds
 from qm_sip.call.keypad import Keypad
 from qm_sip.call.listening import Listening
@@ -35,22 +34,22 @@ from qm_sip.call.passing import Passing
 from qm_sip.call.pausing import Pausing
 from qm_sip.call.private import PrivateCall
 from qm_sip.call.recording import Recording
-from qm_sip.call.seat import Newcomer, came, settle
-from qm_sip.call.session import LegSession, answering, read_sdp, unreadable, unrecordable
+from qm_sip.call.session import LegSession, read_sdp, unreadable, unrecordable
 from qm_sip.call.states import CALLEE_PENDING, CALLEE_UP, CALLER_PENDING, CALLER_UP, Happening, State, step
 from qm_sip.call.statuses import passable
 from qm_sip.call.transfer import Transfers
 from qm_sip.call.voice import Tongue, Voice
+from qm_sip.call.way import Way
 from qm_sip.call.who import Who
 from qm_sip.call.words import NoteDecision, NoteObjection, NotePrivate, NoteTold
-from qm_sip.config import Config, Peer
+from qm_sip.config import Config
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import CallFacts, Decision, LineKind, Party, SpanState, Use
 from qm_sip.policy.identify import line_of
 from qm_sip.policy.reasons import PRIVATE_CALL
 from qm_sip.sip import events as sip
-from qm_sip.sip.body import Part, compose, place
+from qm_sip.sip.body import compose, place
 from qm_sip.sip.message import Request, Response
 from qm_sip.sip.sdp import Sdp
 from qm_sip.sip.ua import Prack
@@ -58,42 +57,6 @@ from qm_sip.sip.ua import Prack
 log = logging.getLogger("qm_sip.call")
 BOTH: tuple[LegName, LegName] = ("caller", "callee")
 ACCEPT = ("Accept", "application/sdp, multipart/mixed")
-
-
-@dataclass(frozen=True)
-class Way:
-    """Where the callee leg goes, and with which headers. Made by the switchboard."""
-
-    uri: str
-    to: str
-    from_: str
-    headers: headers.Headers
-    places: tuple[sip.Address, ...]  # the first to try first
-    local: sip.Address
-    beside: Sequence[Part]  # of the INVITE's body, what goes along beside the description
-    before: int  # how many of these stand before it
-    max_forwards: int
-    borders: Mapping[LegName, Border]  # by the leg that a message comes from
-    reliable: bool  # both legs began over TCP
-    session_id: str  # the caller's
-    peer: str  # of the callee's leg
-    caller_peer: str
-
-    def peer_of(self, leg: LegName) -> str:
-        return self.caller_peer if leg == "caller" else self.peer
-
-    def with_other(self, leg: LegName, name: str, peer: Peer, address: str) -> Way:
-        """The same call, with somebody else on that leg. What the old caller said of himself is not the new one's."""
-        far = other(leg)
-        mine, theirs = replace(self.borders[leg], source=peer), replace(self.borders[far], target=peer)
-        way = replace(self, borders={leg: mine, far: theirs})
-        if leg == "caller":
-            return replace(way, caller_peer=name, from_=address, headers=[], beside=(), before=0)
-        return replace(way, peer=name, to=address)
-
-    def after(self, hops: int) -> Way:
-        """The same call, so many hops away from its end (RFC 7332)."""
-        return replace(self, max_forwards=hops)
 
 
 class Call:
@@ -134,7 +97,9 @@ class Call:
         self.exchange = Exchange(desk.ua, desk.media.send, book, plan, self.legs)
         self.exchange.carry = lambda leg, message: self.way.borders[leg].carry(message, In.OFFER)
         for leg in BOTH:
-            self.exchange.sessions[leg] = session = LegSession(leg, desk.session_id(), self._own_address(leg))
+            self.exchange.sessions[leg] = session = LegSession(
+                leg, desk.session_id(), way.our_host(leg, config.server.media)
+            )
             session.indicate = partial(self.aware.indication, leg)
         self.early = Early(self)
         self._row = False  # durable, or known not to be
@@ -229,24 +194,12 @@ class Call:
                     leg,
                     outside=outside,
                     channel=0 if outside else 1,
-                    address=self._media_address(leg),
+                    address=self.way.media_host(
+                        leg, self.exchange.sessions[leg].theirs, self.config.server.media
+                    ),
                 )
             )
         self.keypad.agent_is_there()
-
-    def _media_address(self, leg: LegName) -> str | None:
-        """Ours on a leg if it is not the usual one: an offer that we have says of which family its peer is."""
-        theirs = self.exchange.sessions[leg].theirs
-        audio = theirs.audio if theirs else None
-        there = theirs.address_of(audio) if theirs and audio else None
-        ours = self.config.server.media.towards(there or self._own_address(leg))
-        return ours if ours != self.config.server.media.address else None
-
-    def _own_address(self, leg: LegName) -> str:
-        """What we are called on a leg (o=): the socket where the call came in, or an address of the callee's family."""
-        local, there = self.way.local.host, self.way.places[0].host
-        same = leg == "caller" or (":" in local) == (":" in there)
-        return local if same else self.config.server.media.towards(there)
 
     def row_opened(self, now: float) -> None:
         self._row = True
@@ -376,40 +329,15 @@ class Call:
             self._pass_answer(response, theirs, now)
         self.who.is_there("callee", response, now)
         self.aware.wishes("callee", response, now)
-        if self.state is State.TALKING:
-            self._connect(now)
+        self.connect_if_both_are_there(now)
 
-    def picked_up(self, newcomer: Newcomer, now: float) -> None:
-        """Somebody else answers in the callee's stead, while his phone still rings."""
-        was, rang = self.state, self.legs["callee"]
-        self.legs["callee"] = newcomer.leg
-        self.exchange.sessions["callee"] = newcomer.session
-        settle(self, newcomer)
-        self.desk.seated(self, "callee", rang)
-        self.desk.loose(rang, None, self, "callee")
-        self.desk.ua.cancel(rang, now=now)
-        gone = self.who.role_on("callee")
-        self.who.is_another("callee", newcomer.names, now)
-        self.book.moved(newcomer.how, gone, came(self, "callee"), now)
+    def another_answers(self) -> None:
+        """Not on the phone that rings: somebody has picked the call up."""
         self._move(Happening.CALLEE_ANSWERED)
-        self.answer_newcomer(newcomer, now)
-        self.exchange.learn("callee", newcomer.session.theirs)
-        caller = self.exchange.sessions["caller"]
-        if was is State.CALLING and caller.theirs is not None and newcomer.session.theirs is not None:
-            self.exchange.learn("caller", caller.theirs)
-            agreed = answering(caller.theirs, newcomer.session.theirs)
-            anew = self.early.has_told  # of the phone that rang, which is not the one that answers
-            self.answer_caller(self.exchange.towards("caller", agreed), [], now, anew=anew)
+
+    def connect_if_both_are_there(self, now: float) -> None:
         if self.state is State.TALKING:
             self._connect(now)
-
-    def answer_newcomer(self, newcomer: Newcomer, now: float) -> None:
-        """200 to whoever called us to take a place: his audio is wanted where the other side's goes."""
-        session = newcomer.session
-        sdp = self.exchange.description_for(session)
-        agreed = answering(session.theirs, sdp) if session.theirs and sdp else None
-        body = self.exchange.plan.towards(session, agreed) if agreed else None
-        self.desk.ua.answer(newcomer.leg, body, headers=[headers.SDP] if body else [], now=now)
 
     def _unusable(self, response: Response, theirs: Sdp | None) -> bool:
         """An answer that cannot be read, or, on a relayed call, not be relayed (RFC 3261 13.2.2.4: ACK, then

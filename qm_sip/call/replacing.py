@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from qm_sip.call import headers
 from qm_sip.call.arrival import CallRefused, peer_of
 from qm_sip.call.headers.privacy import from_value
-from qm_sip.call.seat import Leaving, Newcomer, take
+from qm_sip.call.seat import Leaving, Newcomer, pick_up, take
 from qm_sip.call.session import LegSession, answering, read_sdp, unrecordable
 from qm_sip.call.states import State
 from qm_sip.media.protocol import LegName
@@ -43,9 +43,9 @@ def replace_leg(board: Switchboard, event: sip.CallOffered, now: float) -> None:
     call, at = _place(board, found, wish)
     newcomer = _newcomer(board, event, call, at, peer)
     if found.phase is Phase.EARLY:
-        call.picked_up(newcomer, now)
+        pick_up(call, newcomer, now)
         return
-    was = take(call, newcomer, now, lambda: call.answer_newcomer(newcomer, now))
+    was = take(call, newcomer, now, answers=True)
     Leaving(call, at, was, now, lambda at_: call.only(at, at_))
 
 

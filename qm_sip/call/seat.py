@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from qm_sip.call import headers
 from qm_sip.call.media_plan import Plan
-from qm_sip.call.session import LegSession
+from qm_sip.call.session import LegSession, answering
+from qm_sip.call.states import State
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import Role
@@ -48,8 +50,10 @@ class Newcomer:
     private: bool = False  # from one of which nothing may be kept
 
 
-def take(call: Call, newcomer: Newcomer, now: float, answer: Callable[[], None] | None = None) -> sip.LegId:
-    """Put that leg in the place its session names. Gives the leg that was there: its end is the caller's affair."""
+def take(call: Call, newcomer: Newcomer, now: float, *, answers: bool = False) -> sip.LegId:
+    """Put that leg in the place its session names; `answers`: it called us for that. Gives the leg that was there: its
+    end is the caller's affair.
+    """
     at, exchange = newcomer.session.name, call.exchange
     gone = call.who.role_on(at)
     exchange.put(newcomer.session, now)
@@ -62,13 +66,46 @@ def take(call: Call, newcomer: Newcomer, now: float, answer: Callable[[], None] 
         call.become_private(now)
     call.who.is_another(at, newcomer.names, now)
     call.book.moved(newcomer.how, gone, came(call, at), now)
-    if answer is not None:
-        answer()
-    exchange.joined(at, now, told=answer is not None or newcomer.told is exchange.plan)
+    if answers:
+        answer(call, newcomer, now)
+    exchange.joined(at, now, told=answers or newcomer.told is exchange.plan)
     if call.relayed and call.in_engine:
         call.desk.media.send(protocol.Bridge(call.id, on=True))
     call.resumed(now)
     return was
+
+
+def pick_up(call: Call, newcomer: Newcomer, now: float) -> None:
+    """Somebody else answers in the callee's stead, while his phone still rings."""
+    was, rang = call.state, call.legs["callee"]
+    call.legs["callee"] = newcomer.leg
+    call.exchange.sessions["callee"] = newcomer.session
+    settle(call, newcomer)
+    call.desk.seated(call, "callee", rang)
+    call.desk.loose(rang, None, call, "callee")
+    call.desk.ua.cancel(rang, now=now)
+    gone = call.who.role_on("callee")
+    call.who.is_another("callee", newcomer.names, now)
+    call.book.moved(newcomer.how, gone, came(call, "callee"), now)
+    call.another_answers()
+    answer(call, newcomer, now)
+    call.exchange.learn("callee", newcomer.session.theirs)
+    caller = call.exchange.sessions["caller"]
+    if was is State.CALLING and caller.theirs is not None and newcomer.session.theirs is not None:
+        call.exchange.learn("caller", caller.theirs)
+        agreed = answering(caller.theirs, newcomer.session.theirs)
+        anew = call.early.has_told  # of the phone that rang, which is not the one that answers
+        call.answer_caller(call.exchange.towards("caller", agreed), [], now, anew=anew)
+    call.connect_if_both_are_there(now)
+
+
+def answer(call: Call, newcomer: Newcomer, now: float) -> None:
+    """200 to whoever called us to take a place: his audio is wanted where the other side's goes."""
+    session = newcomer.session
+    sdp = call.exchange.description_for(session)
+    agreed = answering(session.theirs, sdp) if session.theirs and sdp else None
+    body = call.exchange.plan.towards(session, agreed) if agreed else None
+    call.desk.ua.answer(newcomer.leg, body, headers=[headers.SDP] if body else [], now=now)
 
 
 def settle(call: Call, newcomer: Newcomer) -> None:
