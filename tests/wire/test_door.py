@@ -132,7 +132,7 @@ def test_a_session_without_audio_or_that_nobody_can_read(scene: Scene, number: s
 def test_a_session_among_other_bodies_is_found(scene: Scene) -> None:
     leg = Leg(scene.pbx, "many@bodies", "many", f"sip:2100@{scene.site.at(1)}:5080")
     leg.remote, leg.local = f"<{leg.target}>", f"<sip:x@{scene.pbx.address}>;tag=many"
-    parts = "--b\r\nContent-Type: application/isup\r\n\r\nIAM\r\n"
+    parts = "--b\r\nContent-Type: application/qsig\r\n\r\nsetup\r\n"
     parts += f"--b\r\nContent-Type: application/sdp\r\n\r\n{leg.sdp()}\r\n--b--"
     leg.request("INVITE", body=parts, kind="multipart/mixed;boundary=b")
     scene.pbx.legs.append(leg)

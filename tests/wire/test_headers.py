@@ -19,6 +19,7 @@ _NEEDED = {
     *("Via", "From", "To", "Call-ID", "CSeq", "Contact", "Max-Forwards", "Content-Type", "Content-Length"),
     *("Route", "Record-Route", "Require", "Proxy-Require", "Expires", "Accept", "Content-Encoding"),
     *("Content-Disposition", "Event", "Subscription-State", "Session-Expires", "Min-SE"),
+    *("Replaces", "Join"),  # RFC 3891: these ask for a place in a call; tests/wire/test_transfer.py
 }
 HOP = [name for name in OURS if name not in _NEEDED]
 NAMED = (
@@ -33,7 +34,7 @@ NAMED = (
         "Identity",
         "Reply-To",
     ),
-    *("P-Charging-Vector", "P-Visited-Network-ID", "X-Anything", "In-Reply-To", "Replaces", "Target-Dialog"),
+    *("P-Charging-Vector", "P-Visited-Network-ID", "X-Anything", "In-Reply-To", "Target-Dialog"),
 )
 
 

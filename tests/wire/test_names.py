@@ -49,7 +49,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     servers: list[NameServer] = []
 
     def settings(site: Site) -> str:
-        at = {"nobody": site.at(50), "silent": site.at(48), "agents": site.at(20), "unknown": site.at(49)}
+        at = {"nobody": site.at(50), "silent": site.at(55), "agents": site.at(20), "unknown": site.at(56)}
         names = NameServer(tmp_path_factory.mktemp("names"), site.at(1))
         servers.append(names)
         names.start(ZONE.format(**at))
@@ -65,7 +65,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def test_past_who_is_not_there_and_who_says_nothing_the_call_reaches_the_third(scene: Scene) -> None:
-    with Party(scene.site.at(48), scene.site.server) as silent:
+    with Party(scene.site.at(55), scene.site.server) as silent:
         began = time.monotonic()
         caller = scene.pbx.call("0500")
         callee = scene.agents.called(within=6)
