@@ -85,7 +85,11 @@ def test_attended_whoever_was_asked_is_recorded_only_with_the_customer(house: Ho
     goes_on_with(house, talk, "1002", since)
     assert audio.hears(house.heard(talk.caller, talk.caller_call)[-audio.RATE :], SECOND)
     first, joined = recordings(house, 2)
-    assert_only(first.right[MIDDLE], FIRST, SECOND)
+    assert_only(first.right[2400 : audio.RATE + 4000], FIRST, SECOND)
+    consulting = first.right[-audio.RATE :]  # he held the customer meanwhile: a gap, silent in both channels
+    assert not consulting.any() and not first.left[-audio.RATE :].any()
+    assert_absent(first.right, SECOND)
+    assert_absent(first.left, SECOND)
     assert_only(joined.right[MIDDLE], SECOND, FIRST)
 
 
