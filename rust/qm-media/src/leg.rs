@@ -183,10 +183,12 @@ impl Leg {
     /// Take what the dialog announced; a changed address unlocks the sources, but not for whoever was there before: after
     /// a transfer the old party goes on sending until it has hung up.
     pub fn set_remote(&mut self, remote: Remote, now: Nanos) {
-        if let (Some(source), Some(before)) = (self.rtp_source, self.remote.as_ref()) {
-            if before.rtp != remote.rtp && before.is_somewhere() && remote.is_somewhere() {
-                self.former = Some((source, now + FORMER));
-            }
+        if let (Some(source), Some(before)) = (self.rtp_source, self.remote.as_ref())
+            && before.rtp != remote.rtp
+            && before.is_somewhere()
+            && remote.is_somewhere()
+        {
+            self.former = Some((source, now + FORMER));
         }
         self.former = self.former.filter(|(source, _)| *source != remote.rtp);
         (self.rtp_source, self.rtcp_source) = (None, None);
