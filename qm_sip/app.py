@@ -544,9 +544,9 @@ class Server:
         self.settings = settings
         self.door.use(rules)
         self.endpoint.use(trust)
-        self.switchboard.settings = self.settings
         self.switchboard.set_credentials(credentials)
         self._load_prompts(self.settings.library, config)
+        self.switchboard.use(self.settings, time.monotonic())
         self.features.room.reloaded(time.monotonic())
         self.tracer.configure()
         self._after()

@@ -51,7 +51,7 @@ def _is_emergency(config: Config, request: Request) -> bool:
         called = request.target.number
     except SipParseError:
         return False
-    found = match_numbers(config, [Private(called)])
+    found = match_numbers(config, [Private(called)], None)
     return found is not None and found.kind is LineKind.EMERGENCY
 
 

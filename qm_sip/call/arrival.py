@@ -40,7 +40,7 @@ from qm_sip.policy.facts import (
 from qm_sip.policy.gate import decide
 from qm_sip.policy.identify import Identified, identify, line_of
 from qm_sip.policy.path import MediaPath, path_for, uses_if_told
-from qm_sip.policy.reasons import OBJECTED, PRIVATE_REFUSED
+from qm_sip.policy.reasons import AGREED, OBJECTED, PRIVATE_REFUSED
 from qm_sip.private import Private
 from qm_sip.sip import events as sip
 from qm_sip.sip.address import Uri
@@ -255,7 +255,7 @@ def idle_span(facts: CallFacts, decision: Decision) -> SpanState:
     """What the whole of an unrecorded call is, for the book: private, objected to, or left alone."""
     if facts.kind is LineKind.PRIVATE:
         return SpanState.PRIVATE
-    return SpanState.OBJECTED if OBJECTED in decision.reasons else SpanState.NOT_SELECTED
+    return SpanState.NOT_SELECTED if {OBJECTED, AGREED}.isdisjoint(decision.reasons) else SpanState.OBJECTED
 
 
 def objecting(facts: CallFacts, uses: frozenset[Use]) -> CallFacts:
@@ -272,19 +272,23 @@ def read_offered(request: Request, config: Config, peer: str, route: Route | Non
     known = config.peer(peer)
     sender = headers.user_of(request.get("From")) or ""
     asserted = headers.identities(request, known)
-    diverted = (
-        [headers.user_of(value) for value in headers.values(request, "Diversion")] if known.trusted else []
-    )
+    diverted = _users(request, "Diversion") if known.trusted else []
+    beside = [*asserted[1:], sender, *_users(request, "To")]
+    beside += _users(request, "History-Info") if known.trusted else []
     carried = headers.received(request, config.server.sip.carry_headers) if known.trusted else {}
     return Offered(
         peer=peer,
         direction=route.direction if route else None,
         called=Private(called),
         caller=Private([*asserted, sender][0]),
-        also=tuple(Private(user) for user in (*asserted[1:], sender) if user),
-        diverted_from=tuple(Private(user) for user in diverted if user),
+        also=tuple(Private(user) for user in beside if user),
+        diverted_from=tuple(map(Private, diverted)),
         headers=carried,
     )
+
+
+def _users(request: Request, name: str) -> list[str]:
+    return [user for value in headers.values(request, name) if (user := headers.user_of(value))]
 
 
 def where_it_says(peer: Peer) -> tuple[sip.Address, ...]:

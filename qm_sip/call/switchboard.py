@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Collection, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple, Protocol
 
 from qm_sip.announce.prompts import PromptLibrary
@@ -35,6 +35,7 @@ from qm_sip.call.words import (
     SessionOpened,
 )
 from qm_sip.config import Config, Peer
+from qm_sip.config.registry import day_of
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.draw import Seeds
@@ -44,8 +45,9 @@ from qm_sip.policy.facts import (
     LineKind,
     Party,
 )
-from qm_sip.policy.identify import meet
+from qm_sip.policy.identify import duty_forbids_private, meet
 from qm_sip.private import Private
+from qm_sip.privateline.match import has_agreed, match_parties
 from qm_sip.sip import events as sip
 from qm_sip.sip.dialog import DialogId
 from qm_sip.sip.message import Request, Response
@@ -124,6 +126,28 @@ class Switchboard:
         self._complained: dict[str, float] = {}  # peer -> when its silence was last logged
         self._rng, self._wall = rng, wall
 
+    def use(self, settings: Settings, now: float) -> None:
+        """Another reading of the files. New calls are decided by it; running ones keep what they began with, but
+        for the registry, which only ever takes away.
+        """
+        self.settings, self._now = settings, now
+        day = day_of(self._wall())
+        for call in list(self.calls.values()):
+            self._obey_registry(call, day, now)
+
+    def _obey_registry(self, call: Call, day: date, now: float) -> None:
+        """Somebody in a running call may have come onto a list since it began."""
+        config, facts = self.settings.config, call.facts
+        if call.unsaid:
+            return
+        never = match_parties(config, facts.parties, day)
+        if never is not None and never.kind is LineKind.CONFIDENTIAL:
+            call.become_confidential(now)
+        elif never is not None:
+            call.become_private(now)
+        elif has_agreed(config, facts.parties, day) and not duty_forbids_private(config, facts):
+            call.objections.press("list", now)
+
     # ---------------------------------------------------------------- the desk of a call
 
     def new_id(self) -> str:
@@ -139,7 +163,7 @@ class Switchboard:
         self._credentials = credentials
 
     def identify(self, config: Config, facts: CallFacts, who: Private[str]) -> Met:
-        kind, party = meet(config, facts, who)
+        kind, party = meet(config, facts, who, self._wall())
         private = kind in (LineKind.PRIVATE, LineKind.EMERGENCY) and kind is not facts.kind
         return Met(kind is LineKind.CONFIDENTIAL, party, private)
 

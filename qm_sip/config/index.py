@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from qm_sip.config.features import Feature, features
-from qm_sip.config.lines import Line, Lines, Match
+from qm_sip.config.lines import Line, Lines, Listed, Match
 from qm_sip.config.numbers import NumberRange, NumberTable, is_number, normal
 from qm_sip.config.people import People
+from qm_sip.config.registry import Entry, Registry
 from qm_sip.policy.facts import Direction, LineKind, PersonId
 
 Loc = tuple[str | int, ...]
@@ -39,9 +40,10 @@ class Index:
     by_direction: dict[Direction, DirectionIndex] = field(
         default_factory=lambda: {direction: DirectionIndex() for direction in Direction}
     )
-    never: dict[LineKind, NumberTable[str]] = field(  # either side of the call; the value is the rule
-        default_factory=lambda: {kind: NumberTable() for kind in NEVER_ORDER}
+    never: dict[LineKind, Registry] = field(  # either side of the call
+        default_factory=lambda: {kind: Registry() for kind in NEVER_ORDER}
     )
+    agreed: Registry = field(default_factory=Registry)  # customers of whom nothing is kept or heard
     internal: NumberTable[bool] = field(default_factory=NumberTable)
     persons: dict[str, PersonId] = field(default_factory=dict)  # extension -> person
     confidential_persons: frozenset[PersonId] = frozenset()
@@ -98,7 +100,7 @@ class _Builder:
                     self.complain(PEOPLE, f"an extension also belongs to agent {owner}", loc)
                 self.index.internal.add_number(number, True)
                 if agent.confidential:
-                    self.index.never[LineKind.CONFIDENTIAL].add_number(number, "person")
+                    self.index.never[LineKind.CONFIDENTIAL].add_number(number, Entry("person"))
         self.index.confidential_persons = frozenset(confidential)
 
     def _enter_monitors(self, people: People) -> None:
@@ -125,21 +127,37 @@ class _Builder:
     def _is_number(self, code: str) -> bool:
         index = self.index
         of_lines = (direction.numbers.find(code) for direction in index.by_direction.values())
-        of_never = (table.find(code) for table in index.never.values())
+        of_never = (registry.find(code) for registry in (*index.never.values(), index.agreed))
         return any(found is not None for found in (index.internal.find(code), *of_never, *of_lines))
 
     def _enter_never(self) -> None:
-        never = self.lines.never
-        for key, kind, rule in (
-            ("emergency", LineKind.EMERGENCY, "emergency"),
-            ("break_room", LineKind.PRIVATE, "break-room"),
-            ("private_reach", LineKind.PRIVATE, "private-reach"),
+        never = self.index.never
+        for number in self._numbers(self.lines.never.emergency, ("never", "emergency")):
+            never[LineKind.EMERGENCY].add_number(number, Entry("emergency"))
+        for key, rule, registry in (
+            ("confidential", "function", never[LineKind.CONFIDENTIAL]),
+            ("break_room", "break-room", never[LineKind.PRIVATE]),
+            ("private_reach", "private-reach", never[LineKind.PRIVATE]),
+            ("agreed", "agreed", self.index.agreed),
         ):
-            for number in self._numbers(getattr(never, key), ("never", key)):
-                self.index.never[kind].add_number(number, rule)
-        for position, function in enumerate(never.confidential):
-            for number in self._numbers(function.numbers, ("never", "confidential", position, "numbers")):
-                self.index.never[LineKind.CONFIDENTIAL].add_number(number, "function")
+            for position, listed in enumerate(getattr(self.lines.never, key)):
+                self._enter_listed(listed, rule, registry, ("never", key, position))
+
+    def _enter_listed(self, listed: Listed, rule: str, registry: Registry, loc: Loc) -> None:
+        entry = Entry(rule, listed.since, listed.until, listed.reason, listed.source)
+        if not (listed.numbers or listed.ranges or listed.prefixes):
+            self.complain(LINES, "names no number: numbers, ranges or prefixes", loc)
+        if listed.since and listed.until and listed.until < listed.since:
+            self.complain(LINES, "must not be before since", (*loc, "until"))
+        self._enter_registry(registry, entry, listed, loc)
+
+    def _enter_registry(self, registry: Registry, entry: Entry, of: Listed | Match, loc: Loc) -> None:
+        for number in self._numbers(of.numbers, (*loc, "numbers")):
+            registry.add_number(number, entry)
+        for numbers in self._ranges(of.ranges, (*loc, "ranges")):
+            registry.add_range(numbers, entry)
+        for prefix in self._numbers(of.prefixes, (*loc, "prefixes")):
+            registry.add_prefix(prefix, entry)
 
     def _enter_internal(self) -> None:
         internal = self.lines.internal
@@ -186,15 +204,16 @@ class _Builder:
         """
         if self.lines.line[name].kind is not LineKind.CUSTOMER_FACING:
             return
-        for kind, table in self.index.never.items():
-            if table.find(number) is not None:
+        for kind, registry in self.index.never.items():
+            if registry.find(number) is not None:
                 self.complain(LINES, f"a number is {kind.value} elsewhere, and that wins", loc)
 
     def _enter_both_sides(self, name: str, line: Line) -> None:
-        table, rule, loc = self.index.never[line.kind], f"line.{name}", ("line", name, "match")
-        for number in self._numbers(line.match.numbers + line.match.extensions, loc):
-            table.add_number(number, rule)
-        for prefix in self._numbers(line.match.prefixes, loc):
-            table.add_prefix(prefix, rule)
-        for numbers in self._ranges(line.match.ranges, loc):
-            table.add_range(numbers, rule)
+        registry, entry, loc = (
+            self.index.never[line.kind],
+            Entry(f"line.{name}", reason=line.reason),
+            ("line", name, "match"),
+        )
+        for number in self._numbers(line.match.extensions, (*loc, "extensions")):
+            registry.add_number(number, entry)
+        self._enter_registry(registry, entry, line.match, loc)

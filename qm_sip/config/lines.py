@@ -83,17 +83,27 @@ class Internal(Model):
     """First and last extension. Unit: "1000-1999"."""
 
 
-class Confidential(Model):
-    """A confidential function: works council, company doctor, confidential adviser (KSF15-2.1l)."""
+class Listed(Model):
+    """An entry of the registry: numbers that beat every rule, on either side of a call, and who says so. A change is
+    obeyed at the next reload, by running calls too.
+    """
 
     name: Filled
-    """Whose function it is. Shown to the administrator only."""
-    numbers: Annotated[Names, Field(min_length=1)]
-    """Every number it can be reached at or calls from."""
+    """Whose they are: works council, break room on the second floor. Never shown, logged or kept."""
+    numbers: Names = ()
+    """Whole numbers and extensions, a group's own among them. Unit: digits, with or without +."""
+    ranges: Names = ()
+    """First and last number, of one length. Unit: "1900-1909"."""
+    prefixes: Names = ()
+    """Beginnings of numbers."""
     reason: Filled
-    """Why it is confidential."""
+    """Why they are here."""
+    source: str = ""
+    """Who decided it, or where it is written: a letter, the minutes of a meeting."""
     since: OptionalDate = None
-    """Since when. Unit: date."""
+    """The first day it holds. Empty: always. Unit: date."""
+    until: OptionalDate = None
+    """The last day it holds. Empty: for good. Unit: date."""
 
 
 class Never(Model):
@@ -101,12 +111,16 @@ class Never(Model):
 
     emergency: Names = ("112",)
     """Emergency numbers: no prompt, no delay, no party in any row."""
-    confidential: tuple[Confidential, ...] = ()
-    """Confidential functions: media direct, and only a count per day."""
-    break_room: Names = ()
-    """Extensions of phones in the break room: private (WP-17)."""
-    private_reach: Names = ()
-    """The numbers at which the family reaches an agent: private (WP-17)."""
+    confidential: tuple[Listed, ...] = ()
+    """Confidential functions: works council, company doctor, confidential adviser (KSF15-2.1l). Media direct, and
+    only a count per day.
+    """
+    break_room: tuple[Listed, ...] = ()
+    """Phones in the break room: private (WP-17)."""
+    private_reach: tuple[Listed, ...] = ()
+    """Where the family reaches an agent: private (WP-17)."""
+    agreed: tuple[Listed, ...] = ()
+    """Customers with whom it was agreed that nothing is recorded or heard (FAQ-B.7). Only a legal duty outranks it."""
     blind_relay_confidential: Literal[False] = False
     """Never: a confidential call that cannot go direct is handed back."""
 

@@ -72,6 +72,11 @@ class NumberRange:
     def overlaps(self, other: NumberRange) -> bool:
         return self.family == other.family and self.first <= other.last and other.first <= self.last
 
+    def holds(self, number: str) -> bool:
+        """Say whether a number in its normal form lies in it."""
+        same = (len(number), number.startswith("+")) == self.family
+        return same and _all_digits(number) and self.first <= int(number) <= self.last
+
     def holds_strictly(self, other: NumberRange) -> bool:
         return self.width > other.width and self.first <= other.first and other.last <= self.last
 

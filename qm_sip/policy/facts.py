@@ -166,7 +166,7 @@ class Offered:
     caller: Private[str]  # user part of P-Asserted-Identity, else From
     diverted_from: tuple[Private[str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)  # the configured X- headers, as received
-    also: tuple[Private[str], ...] = ()  # by what else the caller is known: From, a second asserted identity
+    also: tuple[Private[str], ...] = ()  # whoever else it names, for the registry: From, To, History-Info
     private: bool = False  # the private prefix was dialled before `called`, which is without it
 
 

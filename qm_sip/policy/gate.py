@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from qm_sip.config.lines import Line
+from qm_sip.config.registry import day_of
 from qm_sip.policy import reasons
 from qm_sip.policy.clocks import purpose_value
 from qm_sip.policy.draw import is_in
@@ -33,7 +35,7 @@ from qm_sip.policy.facts import (
 from qm_sip.policy.plans import has_notice, in_population, plan_for
 from qm_sip.policy.purposes import MODE_OF, QUALITY, may_be_used
 from qm_sip.policy.triggers import trigger_met
-from qm_sip.privateline.match import PrivateLineMatch, match_parties
+from qm_sip.privateline.match import PrivateLineMatch, has_agreed, match_parties
 
 if TYPE_CHECKING:
     from qm_sip.config import Agent, Config
@@ -56,7 +58,12 @@ class Case:
 
     @cached_property
     def never(self) -> PrivateLineMatch | None:
-        return match_parties(self.config, self.facts.parties)
+        return match_parties(self.config, self.facts.parties, self.day)
+
+    @cached_property
+    def day(self) -> date:
+        """By the clock on the wall here, for the registry."""
+        return day_of(self.facts.started)
 
     @cached_property
     def present(self) -> tuple[Party, ...]:
@@ -182,6 +189,11 @@ def objection(case: Case) -> Reason | None:
     if case.use is Use.RECORD and case.line and not case.line.opt_out:
         return None
     return reasons.OBJECTED if any(case.use in party.objects_to for party in case.outside) else None
+
+
+def agreement(case: Case) -> Reason | None:
+    """It was agreed with a customer beforehand (FAQ-B.7): nothing to be told, nothing to be chosen."""
+    return reasons.AGREED if has_agreed(case.config, case.outside, case.day) else None
 
 
 # --------------------------------------------------------------------------- row 9: what the line is for
@@ -329,6 +341,7 @@ RULES: tuple[Rule, ...] = (
     Rule("somebody outside", 9, colleagues),
     Rule("a participant of ours", 3, participant),
     Rule("objection", 6, objection, yields_to_duty=True),
+    Rule("agreement", 6, agreement, yields_to_duty=True),
     Rule("capture mode", 9, capture_mode),
     Rule("a purpose is named", 9, purpose_named),
     Rule("purposes allowed", 9, purpose_allowed),

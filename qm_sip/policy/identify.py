@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from qm_sip.config.lines import Customer, Line
 from qm_sip.config.numbers import normal
+from qm_sip.config.registry import day_of
 from qm_sip.policy import reasons
 from qm_sip.policy.draw import Seed
 from qm_sip.policy.facts import (
@@ -116,7 +117,8 @@ def read_facts(
     config: Config, offered: Offered, call: CallId, now: datetime, *, seed: Seed | None = None
 ) -> CallFacts:
     """Say what a new call is, but for what its agent wishes. `now` in UTC."""
-    never = match_numbers(config, (offered.called, offered.caller, *offered.also, *offered.diverted_from))
+    shown = (offered.called, offered.caller, *offered.also, *offered.diverted_from)
+    never = match_numbers(config, shown, day_of(now))
     name, direction = _find_line(config, offered)
     line = config.line(name)
     kind = never.kind if never else line.kind if line else LineKind.UNLISTED
@@ -167,13 +169,13 @@ def line_of(config: Config, facts: CallFacts) -> Customer:
     return config.line(facts.line) or config.lines.customer
 
 
-def meet(config: Config, facts: CallFacts, who: Private[str]) -> tuple[LineKind, Party]:
+def meet(config: Config, facts: CallFacts, who: Private[str], now: datetime) -> tuple[LineKind, Party]:
     """Say who a connected-line identity is, and which kind the call is with him in it.
 
     One of ours is the agent's side from now on; anybody else is a third, outside party, who has been told
     nothing.
     """
-    never = match_numbers(config, (who,))
+    never = match_numbers(config, (who,), day_of(now))
     ours = next((party.id for party in facts.parties if party.role is not Role.CUSTOMER), "callee")
     kind = never.kind if never else facts.kind
     if _is_internal(config, who):

@@ -47,6 +47,9 @@ PRIVATE_NOT_OURS = _reason(
 NO_RULE = _reason("no-rule", "KSF15-1.3b", "No rule says that this is a customer-facing line.")
 COLLEAGUES = _reason("colleagues", "KSF15-1.3b", "Only our own people are in the call.")
 OBJECTED = _reason("objected", "WP-26", "The customer objected to this use.")
+AGREED = _reason(
+    "agreed-not-recorded", "FAQ-B.7", "It was agreed with this customer that nothing is recorded or heard."
+)
 
 # What the line and the regulation say
 CAPTURE_NONE = _reason("capture-none", "KSF15-0.2", "The line's capture mode is none.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 from qm_sip.config.index import NEVER_ORDER
@@ -27,22 +28,33 @@ class PrivateLineMatch:
     rule: str
 
 
-def match_numbers(config: Config, numbers: Iterable[Private[str]]) -> PrivateLineMatch | None:
-    """Look numbers up in the lists; the strongest kind on any side wins."""
+def match_numbers(
+    config: Config, numbers: Iterable[Private[str]], day: date | None
+) -> PrivateLineMatch | None:
+    """Look numbers up in the lists as they are on this day (without one: as they ever are); the strongest kind on any
+    side wins.
+    """
     forms = [normal(number.reveal(), config.lines.numbering) for number in numbers]
     for kind in NEVER_ORDER:
-        table = config.index.never[kind]
+        registry = config.index.never[kind]
         for form in forms:
-            rule = table.find(form)
+            rule = registry.find(form, day)
             if rule is not None:
                 return PrivateLineMatch(kind, rule)
     return None
 
 
-def match_parties(config: Config, parties: Iterable[Party]) -> PrivateLineMatch | None:
+def has_agreed(config: Config, parties: Iterable[Party], day: date) -> bool:
+    """Say whether it was agreed with somebody outside that nothing of him is recorded or heard (FAQ-B.7)."""
+    addresses = (party.address for party in parties if party.outside and party.address is not None)
+    forms = (normal(address.reveal(), config.lines.numbering) for address in addresses)
+    return any(config.index.agreed.find(form, day) is not None for form in forms)
+
+
+def match_parties(config: Config, parties: Iterable[Party], day: date) -> PrivateLineMatch | None:
     """Look up who is, or was, in a call: persons as well as numbers."""
     parties = tuple(parties)
-    found = match_numbers(config, [party.address for party in parties if party.address is not None])
+    found = match_numbers(config, [party.address for party in parties if party.address is not None], day)
     if found is not None and found.kind is LineKind.EMERGENCY:
         return found
     if any(party.person in config.index.confidential_persons for party in parties):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from qm_sip.call import headers
 from qm_sip.call.arrival import CallRefused, called_number, peer_of, read_offered
 from qm_sip.config import Config
+from qm_sip.config.registry import day_of
 from qm_sip.policy.facts import CallId, LineKind
 from qm_sip.policy.identify import read_facts
 from qm_sip.private import Private
@@ -62,10 +63,11 @@ class BoardCalls:
             called = called_number(invite)
             if peer is None or config.feature(called) or config.private_prefix(called) is not None:
                 return False
-            if match_numbers(config, map(Private, [called, *_users(invite)])) is not None:
+            now = datetime.now(UTC)
+            if match_numbers(config, map(Private, [called, *_users(invite)]), day_of(now)) is not None:
                 return False
             offered = read_offered(invite, config, peer, config.route(peer, called), called)
-            facts = read_facts(config, offered, CallId(""), datetime.now(UTC))
+            facts = read_facts(config, offered, CallId(""), now)
         except CallRefused:
             return False
         return facts.kind not in NOT_SHOWN

@@ -10,7 +10,7 @@ from qm_sip.call.switchboard import Settings
 from qm_sip.call.transfer import MOST
 from qm_sip.call.words import CountConfidential, ForgetCall, NoteTransfer, OpenRecording
 from qm_sip.config import Peer
-from qm_sip.config.numbers import NumberTable
+from qm_sip.config.registry import Entry, Registry
 from qm_sip.media import protocol
 from qm_sip.policy.facts import LineKind, SpanState
 from qm_sip.sip.sdp import Direction
@@ -439,8 +439,8 @@ def test_the_settings_of_a_private_number_end_the_recording() -> None:
     """Whoever is reached at a break room's number is left alone (row 5)."""
     world = World(refer="here")
     config, library = world.settings
-    numbers: NumberTable[str] = NumberTable()
-    numbers.add_number("1777", "break-room")
+    numbers = Registry()
+    numbers.add_number("1777", Entry("break-room"))
     index = replace(config.index, never={**config.index.never, LineKind.PRIVATE: numbers})
     world.settings = world.switchboard.settings = Settings(replace(config, index=index), library)
     customer, agent = talking(world)

@@ -18,6 +18,7 @@ import pytest
 
 from qm_sip.call.spans import Span
 from qm_sip.cli.main import main
+from qm_sip.cli.output import Status
 from qm_sip.policy.codes import code_fits
 from qm_sip.policy.draw import commitment, draw
 from qm_sip.policy.facts import CallId, PersonId, SpanState, Version
@@ -540,3 +541,25 @@ def test_every_lot_of_a_day_is_drawn_again(run: Run, state: State, home: Path) -
         run("draws", "--config", home, "--day", "2020-01-01")[0] == 1
         and run("draws", "--config", home, "--day", "yesterday")[0] == 4
     )
+
+
+# --------------------------------------------------------------------------- what a number is
+
+
+def test_lines_of_a_number_says_by_which_entries_it_is_found(run: Run, home: Path) -> None:
+    site = ROOT / "tests/cases/site"
+    rows = run.json("lines", "--config", site, "--of", "+31 6 87654321")
+    assert [(row["list"], row["rule"], row["source"]) for row in rows] == [
+        ("agreed", "agreed", "letter of 5 January")
+    ]
+    rows = run.json("lines", "--config", site, "--of", "0201230805")
+    assert (rows[0]["list"], rows[0]["rule"]) == ("confidential", "line.adviser")
+    status, out, _ = run("lines", "--config", site, "--of", "1913")
+    assert status == 0 and "function" in out and "2026-06-30" in out and "reorganisation" not in out
+    assert run.json("lines", "--config", site, "--of", "0999999999") == []
+
+
+def test_lines_of_a_number_needs_the_files(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QM_SIP_CONFIG", raising=False)
+    status, _, err = run("lines", "--of", "1900")
+    assert status == Status.USAGE and "--config" in err

@@ -101,9 +101,9 @@ def happened(config: Any, facts: CallFacts, what: str, who: str = "", use: str =
     customer = [party for party in facts.parties if party.role is Role.CUSTOMER]
     others = tuple(party for party in facts.parties if party.role is not Role.CUSTOMER)
     if what == "joins":
-        return replace(facts, parties=(*facts.parties, meet(config, facts, Private(who))[1]))
+        return replace(facts, parties=(*facts.parties, meet(config, facts, Private(who), facts.started)[1]))
     if what == "takes over":
-        return replace(facts, parties=(*customer, meet(config, facts, Private(who))[1]))
+        return replace(facts, parties=(*customer, meet(config, facts, Private(who), facts.started)[1]))
     if what == "agent leaves":
         return replace(facts, parties=(*customer, *(replace(party, left=20.0) for party in others)))
     if what == "customer leaves":

@@ -122,24 +122,24 @@ def test_the_settings_of_a_line_no_rule_names_are_those_of_every_line() -> None:
 
 def test_meeting_the_agent_we_know_changes_nothing() -> None:
     call = facts(called="1001", queue="sales")
-    kind, party = meet(site(), call, Private("1001"))
+    kind, party = meet(site(), call, Private("1001"), NOON)
     assert kind is LineKind.CUSTOMER_FACING
     assert (party.person, party.id, party.address) == ("a1", "callee", call.parties[1].address)
 
 
 def test_meeting_an_agent_nobody_knew() -> None:
-    _, party = meet(site(), facts(called="0201230001", peer="carrier"), Private("1006"))
+    _, party = meet(site(), facts(called="0201230001", peer="carrier"), Private("1006"), NOON)
     assert (party.role, party.person, party.outside, party.known_by) == (Role.AGENT, "a6", False, "header")
 
 
 def test_meeting_an_outsider_on_the_agents_side() -> None:
-    _, party = meet(site(), facts(called="1001", queue="sales"), Private("0101112223"))
+    _, party = meet(site(), facts(called="1001", queue="sales"), Private("0101112223"), NOON)
     assert (party.role, party.outside, party.told) == (Role.THIRD, True, ())
 
 
 @pytest.mark.parametrize("who", ["1900", "1005", "0201230900", "0201230808"])
 def test_meeting_a_confidential_party(who: str) -> None:
-    assert meet(site(), facts(called="1001", queue="sales"), Private(who))[0] is LineKind.CONFIDENTIAL
+    assert meet(site(), facts(called="1001", queue="sales"), Private(who), NOON)[0] is LineKind.CONFIDENTIAL
 
 
 def test_a_reload_is_another_config() -> None:
