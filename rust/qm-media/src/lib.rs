@@ -9,6 +9,7 @@
 //! * [`gate`]      may this tap open?
 //! * [`receipt`]   what was told in another call
 //! * [`tap`]       hold-back, pauses, chunks
+//! * [`srtp`]      encrypted and authenticated RTP
 //! * [`mix`]       what a listener hears
 //! * [`watch`]     codes on the keys
 //! * [`journal`]   records, sealed
@@ -36,6 +37,7 @@ pub mod rtp;
 pub mod secrets;
 pub mod shell;
 pub mod sim;
+pub mod srtp;
 pub mod tap;
 pub mod watch;
 pub mod wav;

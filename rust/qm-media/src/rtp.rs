@@ -22,8 +22,7 @@ pub fn parse(data: &[u8]) -> Option<Packet> {
     if first >> 6 != 2 {
         return None;
     }
-    let start = HEADER + 4 * usize::from(first & 0x0f);
-    let start = if first & 0x10 == 0 { start } else { after_extension(data, start)? };
+    let start = payload_start(data)?;
     let end = if first & 0x20 == 0 { data.len() } else { before_padding(data)? };
     (start <= end).then_some(())?;
     Some(Packet {
@@ -34,6 +33,13 @@ pub fn parse(data: &[u8]) -> Option<Packet> {
         ssrc: u32::from_be_bytes(field(data, 8)?),
         payload: start..end,
     })
+}
+
+/// Where the payload begins; that may be beyond the end of what is cut short.
+pub fn payload_start(data: &[u8]) -> Option<usize> {
+    let first = data.first()?;
+    let start = HEADER + 4 * usize::from(first & 0x0f);
+    if first & 0x10 == 0 { Some(start) } else { after_extension(data, start) }
 }
 
 /// RFC 3550 section 5.3.1: two octets of profile, two of length in words.
