@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 UNRECORDABLE = {
     "encrypted": reasons.MEDIA_ENCRYPTED,
     "codec": reasons.CODEC_NOT_RECORDABLE,
+    "address": reasons.MEDIA_ADDRESS,
     "engine": reasons.ENGINE_FAILED,
 }
 

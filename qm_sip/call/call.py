@@ -396,6 +396,9 @@ class Call:
         self.resumed(now)
         if leg != "caller" or self.state not in (State.ANSWERED, State.JOINING):
             return
+        if self.in_engine and self.exchange.sessions["caller"].theirs is None:
+            self.hang_up(now, "media")  # his ACK was to tell where he can be heard
+            return
         if self.recording and self.recording.to_tell:
             if self._move(Happening.ACKED_UNTOLD) is State.TELLING:
                 self._tone(other(self.customer), "waiting")
@@ -693,13 +696,13 @@ class Call:
         if self._move(Happening.CALLER_GONE if leg == "caller" else Happening.CALLEE_GONE) is not None:
             self._wind_up(now)
 
-    def hang_up(self, now: float) -> None:
-        """End both legs: the server is told to stop now."""
+    def hang_up(self, now: float, why: str = "stopped") -> None:
+        """End both legs: the server is told to stop now, or nothing can come of this call."""
         was = self.state
         if self._move(Happening.CALLER_GONE) is None:
             return
-        self._end_caller(was, 503, reason.ours("stopped"), now)
-        self._end_callee(was, reason.ours("stopped"), now)
+        self._end_caller(was, 503, reason.ours(why), now)
+        self._end_callee(was, reason.ours(why), now)
         self._wind_up(now)
 
     def _end_callee(self, was: State, passed: headers.Headers, now: float) -> None:

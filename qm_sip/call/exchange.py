@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from qm_sip.call import headers
 from qm_sip.call.book import Book
 from qm_sip.call.media_plan import Direct, Plan, Relay, Send, other
-from qm_sip.call.session import KEPT, SILENCED, LegSession, as_many_streams, holds, read_sdp, unrecordable
+from qm_sip.call.session import SILENCED, LegSession, as_many_streams, holds, only, read_sdp, unrecordable
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import SpanState
 from qm_sip.sip.body import description
 from qm_sip.sip.events import LegId
 from qm_sip.sip.message import Message, Request, Response
-from qm_sip.sip.sdp import Direction, Sdp, keep_formats, with_direction
+from qm_sip.sip.sdp import Direction, Sdp, with_direction
 from qm_sip.sip.ua import UserAgent
 
 log = logging.getLogger("qm_sip.call")
@@ -62,10 +62,11 @@ class Exchange:
     # ---------------------------------------------------------------- the first exchange
 
     def learn(self, leg: LegName, sdp: Sdp | None) -> None:
-        """A leg has described itself."""
-        if sdp is not None:
-            self.sessions[leg].theirs = sdp
-            self.plan.learned(leg, sdp)
+        """A leg has described itself. What cannot be relayed on a relayed call changes nothing: what stood stands."""
+        if sdp is None or (isinstance(self.plan, Relay) and unrecordable(sdp) is not None):
+            return
+        self.sessions[leg].theirs = sdp
+        self.plan.learned(leg, sdp)
 
     def towards(self, leg: LegName, sdp: Sdp | None) -> bytes | None:
         return None if sdp is None else self.plan.towards(self.sessions[leg], sdp)
@@ -314,7 +315,7 @@ class Exchange:
     def _spoken(self, theirs: Sdp, rest: LegSession) -> Sdp:
         """Relayed, both sides must speak the same: nothing is transcoded."""
         voices = (*rest.voices, "telephone-event")
-        return keep_formats(theirs, voices) if isinstance(self.plan, Relay) else theirs
+        return only(theirs, voices) if isinstance(self.plan, Relay) else theirs
 
     def put(self, session: LegSession, now: float) -> None:
         """Another leg is in that place from now on. Nothing is sent until `joined`: who it is comes first (I5)."""
@@ -365,7 +366,7 @@ class Exchange:
         for leg in sorted(self._ours):
             theirs = self.sessions[other(leg)].theirs
             assert theirs is not None
-            body = self.sessions[leg].dress(keep_formats(theirs, KEPT))
+            body = self.sessions[leg].dress(only(theirs))
             self.ua.reoffer(self.legs[leg], body, headers=[headers.SDP], now=now)
 
     def _forget_waiting(self, now: float) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from qm_sip.call.session import KEPT, VOICES, LegSession, first_voice, remote
+from qm_sip.call.session import VOICES, LegSession, first_voice, only, remote
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.sip import sdp as sdp_text
@@ -46,7 +46,7 @@ class Relay:
 
     def towards(self, leg: LegSession, sdp: Sdp) -> bytes:
         """The other's description with our socket for this leg in it, reduced to what can be recorded."""
-        ours = sdp_text.without_record(sdp_text.keep_formats(sdp, KEPT))
+        ours = sdp_text.without_record(only(sdp))
         return leg.dress(self._with_socket(leg, ours))
 
     def offer(self, leg: LegSession, voices: tuple[str, ...] = VOICES) -> bytes:

@@ -10,6 +10,7 @@ ANNOUNCEMENT_NOT_COMPLETED = Reason("announcement-not-completed", "KSF15-6.6a", 
 PROMPT_MISSING = Reason("prompt-missing", "KSF15-6.6a", _ALL)
 CODEC_NOT_RECORDABLE = Reason("codec-not-recordable", "I9", _ALL)
 MEDIA_ENCRYPTED = Reason("media-encrypted", "I9", _ALL)
+MEDIA_ADDRESS = Reason("media-address", "I9", _ALL)
 ENGINE_FAILED = Reason("engine-failed", "I9", _ALL)
 TAP_REFUSED = Reason("tap-refused", "I2", _ALL)
 JOURNAL_FAILED = Reason("journal-failed", "I9", _ALL)

@@ -7,8 +7,10 @@ from relayed to direct looks to each side like one session whose address changed
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from ipaddress import ip_address
 
 from qm_sip.media import protocol
 from qm_sip.media.protocol import Directionality, LegName
@@ -21,6 +23,7 @@ from qm_sip.sip.sdp import (
     Sdp,
     SdpError,
     answer,
+    keep_formats,
     reject_stream,
     with_record,
 )
@@ -111,13 +114,38 @@ def holds(sdp: Sdp) -> bool:
 
 
 def unrecordable(sdp: Sdp) -> str | None:
-    """Why the engine cannot relay and record what this offers: no-audio, encrypted, codec. None: it can."""
+    """Why the engine cannot relay and record what this offers: no-audio, encrypted, codec, address. None: it can."""
     audio = sdp.audio
     if audio is None or audio.rejected:
         return "no-audio"
     if audio.protocol.upper() not in ("RTP/AVP", "RTP/AVPF"):
         return "encrypted"
-    return None if first_voice(sdp) else "codec"
+    if not first_voice(sdp):
+        return "codec"
+    return None if is_one_host(sdp.address_of(audio)) else "address"
+
+
+@functools.lru_cache(maxsize=256)
+def is_one_host(address: str | None) -> bool:
+    """Whether audio may be sent there: to one host, told by its number. Nothing is asked of a name server, and nobody
+    has us speak to many at once. (0.0.0.0 is nowhere, and holds: RFC 3264 8.4.)
+    """
+    try:
+        found = ip_address(address or "")
+    except ValueError:
+        return False
+    return "%" not in str(found) and not found.is_multicast and str(found) != "255.255.255.255"
+
+
+def only(sdp: Sdp, names: Collection[str] = KEPT) -> Sdp:
+    """Leave these encodings alone in the audio; what has none of them is as it was, and whoever is told of it may
+    refuse it.
+    """
+    return keep_formats(sdp, names) if _has_voice(sdp, names) else sdp
+
+
+def _has_voice(sdp: Sdp, names: Collection[str]) -> bool:
+    return any(codec.name in VOICES and codec.name in names for codec in codecs(sdp))
 
 
 def as_many_streams(sdp: Sdp, before: Sdp | None) -> Sdp:
@@ -153,7 +181,7 @@ def remote(call: str, leg: LegName, sdp: Sdp) -> protocol.SetRemote | None:
         leg=leg,
         address=sdp.address_of(audio) or "0.0.0.0",
         port=audio.port,
-        rtcp_port=audio.rtcp_port or audio.port + 1,
+        rtcp_port=audio.rtcp_port or min(audio.port + 1, 65535),
         payload_types={str(codec.payload_type): f"{codec.name}/{codec.clock}" for codec in codecs(sdp)},
         send_payload_type=voice.payload_type,
         ptime_ms=audio.ptime or 20,

@@ -10,6 +10,7 @@ OF_CALLS = {
     "prompt-missing": "No prompt says what the line needs to say, in the language asked for.",
     "codec-not-recordable": "The parties agreed on a codec that cannot be recorded.",
     "media-encrypted": "The parties encrypt their media end to end.",
+    "media-address": "The caller does not say by number, and of one host, where its audio is to be sent.",
     "engine-failed": "The media engine was not there; the call went on directly.",
     "tap-refused": (
         "The engine refused to keep anything: what it knows was told does not cover what was asked."

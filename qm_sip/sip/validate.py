@@ -14,6 +14,8 @@ from qm_sip.sip.session_expires import SessionExpires, min_se
 
 _ONCE: Final = ("from", "to", "call-id", "cseq")
 _SINGLE: Final = frozenset({*_ONCE, "max-forwards", "content-type", "content-length"})
+_LISTS: Final = ("require", "supported", "accept", "request-disposition")
+"""Lists that are read later, some when a call is being answered: what cannot be read is said at the door."""
 _SCHEMES: Final = ("sip", "tel")
 """Not sips: it promises TLS up to the called party, and we cannot see further than our next hop (RFC 5630)."""
 
@@ -40,6 +42,8 @@ def check_request(request: Request) -> None:
         raise SipParseError("the scheme of the Request-URI is not known here", 416)
     if request.target.headers:
         raise SipParseError("the Request-URI carries headers")  # 19.1.1
+    for name in _LISTS:
+        _ = request.values(name)
     if request.method in ("INVITE", "UPDATE"):
         _ = request.contacts, request.record_route
         _ = SessionExpires.of(request), min_se(request)
@@ -53,6 +57,7 @@ def check_response(response: Response) -> None:
     if len(response.vias) != 1:
         raise SipParseError("the response is not for us alone")  # 8.1.3.3
     if response.status < 300 and response.cseq.method == "INVITE":
+        _ = response.values("require")
         _ = response.contacts, response.record_route
 
 
