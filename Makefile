@@ -7,11 +7,12 @@ BIN   := .venv/bin
 RUST  := $(shell find rust -name '*.rs' -o -name Cargo.toml 2>/dev/null | grep -v /target/) Cargo.toml Cargo.lock
 WORDS := $(shell find config -path '*prompts*' -name '*.toml' 2>/dev/null)
 
-# Tests of plain objects share the cores; those with real processes and real time have them to themselves.
-REAL  := tests/media tests/bench tests/cli tests/wire tests/faults tests/demo tests/asterisk tests/interop
+# Tests with real processes and real time mostly wait; those of plain objects take what CPU is left meanwhile.
+WIRE  := tests/media tests/bench tests/cli tests/wire tests/faults tests/demo tests/interop
+REAL  := $(WIRE) tests/asterisk
 PURE  := $(filter-out $(REAL) tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/ tests/test_*.py)))
 
-.PHONY: setup demo test test-deep interop lint bench format asterisk clean
+.PHONY: setup demo test test-rust test-pure test-wire test-asterisk test-deep interop lint bench format asterisk clean
 
 setup: .venv/.prompts
 
@@ -41,11 +42,23 @@ asterisk: setup
 demo: setup
 	$(BIN)/qm-sip demo
 
-test: setup
+test: setup test-rust
+	+@$(MAKE) --no-print-directory --keep-going -j 3 --output-sync=target test-asterisk test-wire test-pure
+
+test-rust: setup
 	cargo test --quiet --workspace
 	cargo test --quiet -p qm-media --features mutants --test histories
-	$(BIN)/python -m pytest -n 2 --dist loadscope $(PURE)
-	$(BIN)/python -m pytest $(REAL)
+
+test-pure: setup
+	chrt --idle 0 $(BIN)/python -m pytest -n 2 --dist loadscope --timeout 900 $(PURE)
+
+# On loopback addresses of this machine: one at a time.
+test-wire: setup
+	$(BIN)/python -m pytest $(WIRE)
+
+# Each file in network namespaces of its own.
+test-asterisk: setup
+	$(BIN)/python -m pytest tests/asterisk
 
 # More of the same: longer random histories, more kills.
 test-deep: setup
