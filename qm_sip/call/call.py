@@ -32,6 +32,7 @@ from qm_sip.call.media_plan import Direct, Relay, other
 from qm_sip.call.objection import Objections
 from qm_sip.call.passing import Passing
 from qm_sip.call.pausing import Pausing
+from qm_sip.call.pbx import Pbx
 from qm_sip.call.private import PrivateCall
 from qm_sip.call.recording import Recording
 from qm_sip.call.session import LegSession, read_sdp, unreadable, unrecordable
@@ -91,7 +92,7 @@ class Call:
         self.aware = Aware(self)
         book.changed = self.aware.changed
         self.private, self.objections, self.pausing = PrivateCall(self), Objections(self), Pausing(self)
-        self.transfers = Transfers(self)
+        self.transfers, self.pbx = Transfers(self), Pbx(self)
         self.listeners: dict[str, Listening] = {}  # by the tap that each hears
         plan = Relay(self.id, desk.media.send) if capture else Direct()
         self.exchange = Exchange(desk.ua, desk.media.send, book, plan, self.legs)
@@ -463,6 +464,7 @@ class Call:
         self.keypad.conversation_begins(now)
         if self.recording and self.recording.not_completed:
             self.voice.to_agent(self.agents_leg, "A15", now)
+        self.pausing.connected(now)
         if self.recording:
             self.recording.start("recording", now)
         if self._private_refused:

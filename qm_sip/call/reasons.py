@@ -25,6 +25,8 @@ NOT_AVAILABLE = Reason("not-available", "KSF15-3.9", frozenset())
 RECORDPREF_ON = Reason("recordpref-on", "FAQ-B.7", _ALL)
 RECORDPREF_OFF = Reason("recordpref-off", "FAQ-B.7", _ALL)
 RECORDPREF_PAUSE = Reason("recordpref-pause", "FAQ-B.7", _ALL)
+RECORDED_BY_PBX = Reason("recorded-by-pbx", "KSF15-1.3a", _ALL)
+HEARD_BY_PBX = Reason("heard-by-pbx", "KSF15-1.3a", _ALL)
 CATALOG_FAILED = Reason("catalog-failed", "I8", _ALL)
 
 ALL: tuple[Reason, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Reason))

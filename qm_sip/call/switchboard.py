@@ -114,6 +114,7 @@ class Switchboard:
         self.features: Features | None = None
         self.identities: Identities = lambda source: frozenset()
         self.on_unsaid: Callable[[CallId], None] = lambda call: None
+        self.on_call: Callable[[Call, float], None] = lambda call, now: None
         self.seeds = Seeds()  # to draw samples by
         self.services: dict[str, ServiceCall] = {}  # by engine call
         self._service_legs: dict[sip.LegId, ServiceCall] = {}
@@ -434,6 +435,11 @@ class Switchboard:
         loose = self._loose.get(leg)
         return self._legs.get(leg) if loose is None else (loose[1], loose[2])
 
+    def place_of(self, call_id: str) -> tuple[Call, LegName] | None:
+        """Which place in which call a leg with that Call-ID has; what is on its way in or out has none."""
+        places = (self._legs.get(leg) for leg in self.ua.legs_with(call_id))
+        return next((place for place in places if place is not None), None)
+
     def serves(self, leg: sip.LegId) -> bool:
         """Whether it is the leg of a one-leg call."""
         return leg in self._service_legs
@@ -484,6 +490,7 @@ class Switchboard:
         self.calls[call.id] = call
         self._legs[event.leg] = (call, "caller")
         call.begin(event.request, now)
+        self.on_call(call, now)
 
     def _consults(self, facts: CallFacts, now: float) -> None:
         """Whoever of our people holds a call and begins another consults. There may be many calls, and few are held."""

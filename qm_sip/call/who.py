@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from qm_sip.call.capture import agent_of
 from qm_sip.call.states import State
 from qm_sip.call.words import NoteParty
+from qm_sip.config.numbers import normal
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import LineKind, Party, Role, SpanState
 from qm_sip.private import Private
@@ -103,6 +104,43 @@ class Who:
         elif call.recording:
             call.recording.new_customer(leg, now)
             call.stop_telling(now)
+
+    def is_with(
+        self, leg: LegName, names: Sequence[Private[str]], now: float, *, another: bool, believed: bool
+    ) -> None:
+        """The PBX says who is with that leg: the one SIP has named already, or `another` than it said before."""
+        call, shown = self._call, [name.reveal() for name in names]
+        if call.unsaid or call.book.ended or self._is_that(leg, shown):
+            return
+        if self._met(shown or [""], now) is None or call.facts.kind is LineKind.PRIVATE:
+            return
+        if leg == call.customer:
+            if another:
+                self._seen[leg] = next(iter(shown), "")
+                self._another_customer(leg, now)
+            return
+        ours = next((name for name in shown if believed and self._is_ours(name)), None)
+        if ours is None and not another:
+            return
+        self._seen[leg] = ours or ""
+        self._agent_is(call.desk.identify(call.config, call.facts, Private(ours or "")).party, now)
+
+    def _is_that(self, leg: LegName, names: Sequence[str]) -> bool:
+        """Whether it is the agent whom the last message named, whichever form his number has. A customer's number may
+        be that of many phones: he who comes after him is another.
+        """
+        plan = self._call.config.lines.numbering
+        known = {normal(name, plan) for name in self.known(leg)}
+        return leg != self._call.customer and any(normal(name, plan) in known for name in names)
+
+    def _is_ours(self, name: str) -> bool:
+        config = self._call.config
+        return config.index.internal.find(normal(name, config.lines.numbering)) is not None
+
+    def _another_customer(self, leg: LegName, now: float) -> None:
+        if self._call.recording:
+            self._call.recording.new_customer(leg, now)
+            self._call.stop_telling(now)
 
     def _was_told_as_another(self, party: Party) -> bool:
         """Whether somebody else, known by his number alone, has been told or is being told now."""
