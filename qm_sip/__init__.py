@@ -13,6 +13,7 @@ A call's journey, in the order of the folders it meets (docs/journey.md names th
 - `recorder`     journal to sealed recording, catalog, recovery; what goes when, and destroying it.
 - `monitor`      a supervisor's ear: the menu, the session, who waits for which agent.
 - `features`     who dials a code instead of a number: private beforehand, listening, told while he waits.
+- `lamps`        what phones with BLF keys are shown of all this: private, recording, heard.
 - `control`      the Unix socket the command line asks through.
 - `cli`, `app`   commands; the one place where real things are put together.
 - `demo`         real phones and a real Asterisk, for the demo and the tests; never imported by `serve`.

@@ -42,6 +42,7 @@ from qm_sip.doorway import rules_of
 from qm_sip.entropy import Entropy
 from qm_sip.errors import QmSipError, Refused, StartError
 from qm_sip.features import Features
+from qm_sip.lamps.board import Lamps
 from qm_sip.media import protocol
 from qm_sip.media.client import MediaEngine
 from qm_sip.monitor.clerk import CatalogClerk
@@ -76,6 +77,7 @@ RESTART_WAIT = (0.1, 0.5, 2.0, 5.0)  # seconds before an engine that died is sta
 ENGINE_WAIT = 10.0  # seconds the engine gets to load its prompts
 LOCK_WAIT = 6.0  # seconds the engine of a server that died gets to close its journals
 SEED_PAUSE = 3600.0  # seconds between looks at the seeds: tomorrow's is there long before its first call
+LAST_WORDS = 1.0  # seconds that phones get to hear that their lamps go out
 RENDER_WAIT = 20.0  # seconds that renderers get when the server stops
 
 
@@ -205,6 +207,7 @@ class Server:
         clerk = CatalogClerk(self.catalog, self._config, self._spawn, self._after)
         self.features = Features(self.switchboard, clerk, self.presets)
         self.switchboard.features = self.features
+        self.switchboard.onlooker = self.lamps = Lamps(self.switchboard)
         self._alarm = Alarm(self.switchboard, self._after)
         self._spawn(self._keep_seeds())
         listen = [Address(at.host, at.port, at.transport) for at in config.server.sip.listen]
@@ -311,7 +314,16 @@ class Server:
         while self.switchboard.busy:
             self._idle.clear()
             await self._idle.wait()
+        await self._darken()
         await asyncio.sleep(0.1)  # the last responses and retransmissions leave
+
+    async def _darken(self) -> None:
+        """Phones that watch lamps are told that we go; they get a moment to say that they have heard it."""
+        self.ua.end_watches("deactivated", time.monotonic())
+        until = time.monotonic() + LAST_WORDS
+        while self.ua.watches and time.monotonic() < until:
+            self._after()
+            await asyncio.sleep(0.02)
 
     def _on_signal(self) -> None:
         if not self._stopping:
@@ -380,6 +392,7 @@ class Server:
 
     def _after(self) -> None:
         """Send what the calls said, and notice when the last one is over."""
+        self.switchboard.settle(time.monotonic())
         if self.endpoint.addresses:  # not while the engine starts: the door is closed yet
             self.endpoint.flush()
         self._alarm.set()
@@ -515,6 +528,8 @@ class Server:
     def counts(self) -> Mapping[str, int]:
         here = {
             "sip_legs": self.switchboard.legs_shown,
+            "lamps_watched": self.ua.watches,
+            **{f"lamps_{kind}": n for kind, n in sorted(self.ua.watch_counts.items())},
             "sip_garbage": self.ua.counts["garbage"],
             "sip_connections_refused": self.endpoint.streams.refused,
             "sip_tls_refused": self.endpoint.streams.counts["tls"],
@@ -548,6 +563,7 @@ class Server:
         self._load_prompts(self.settings.library, config)
         self.switchboard.use(self.settings, time.monotonic())
         self.features.room.reloaded(time.monotonic())
+        self.lamps.reloaded(time.monotonic())
         self.tracer.configure()
         self._after()
         log.info("reloaded: %s", in_force(config))

@@ -90,7 +90,7 @@ class Call:
         self.who, self.keypad = Who(self), Keypad(self)
         self.session_ids, self.passing = SessionIds(way.session_id, desk.new_id), Passing(self)
         self.aware = Aware(self)
-        book.changed = self.aware.changed
+        book.changed = self._changed
         self.private, self.objections, self.pausing = PrivateCall(self), Objections(self), Pausing(self)
         self.transfers, self.pbx = Transfers(self), Pbx(self)
         self.listeners: dict[str, Listening] = {}  # by the tap that each hears
@@ -129,6 +129,12 @@ class Call:
         self._facts = facts
         if self.recording:
             self.recording.capture.facts = facts
+        self.desk.touched(self)
+
+    def _changed(self) -> None:
+        """The book has turned a page."""
+        self.aware.changed()
+        self.desk.touched(self)
 
     @property
     def agents_leg(self) -> LegName:
@@ -502,6 +508,7 @@ class Call:
 
     def who_hears(self) -> None:
         """Somebody has begun to listen, or no longer does: the gate's facts follow (KSF15-1.2b)."""
+        self.desk.touched(self)
         listeners = self.listeners.values()
         self._heard = self._heard or any(one.hearing for one in listeners)
         purposes = frozenset(one.heard_for for one in listeners if one.heard_for)
@@ -594,6 +601,7 @@ class Call:
         If somebody else was recorded or listened to in it before, the row of that part ends here, and does not say why.
         """
         self.unsaid = True
+        self.desk.touched(self)
         self.desk.leave_unsaid(self)
         for listening in list(self.listeners.values()):
             listening.stop("call-ended", now)
@@ -742,6 +750,7 @@ class Call:
 
     def tap_over(self, now: float) -> None:
         """A journal was closed, or will never be."""
+        self.desk.touched(self)
         self.private.go_on(now)
         self._finish()
 
@@ -759,6 +768,7 @@ class Call:
             log.debug("call %s: %s, %s -> %s", self.id, happening, self.state, new or "late news")
         if new is not None:
             self.state = new
+            self.desk.touched(self)
         if new is State.TALKING:
             self._use_the_wish_up()
         return new

@@ -91,5 +91,8 @@ class Desk(Protocol):
     def service_over(self, service: ServiceCall) -> None:
         """A one-leg call is over; forget it."""
 
+    def touched(self, call: Call) -> None:
+        """Something of it is not as it was: at the end of this step whoever looks on looks again."""
+
     def over(self, call: Call) -> None:
         """The call is over; forget it."""

@@ -95,6 +95,13 @@ class Features(Protocol):
         """A listening session was written down, or could not be."""
 
 
+class Onlooker(Protocol):
+    """Whoever shows what a call is (`qm_sip/lamps`)."""
+
+    def look(self, call: Call, now: float) -> None:
+        """It may look different; or it is over."""
+
+
 class Switchboard:
     def __init__(
         self,
@@ -115,6 +122,8 @@ class Switchboard:
         self.identities: Identities = lambda source: frozenset()
         self.on_unsaid: Callable[[CallId], None] = lambda call: None
         self.on_call: Callable[[Call, float], None] = lambda call, now: None
+        self.onlooker: Onlooker | None = None
+        self._touched: dict[CallId, Call] = {}  # in this step
         self.seeds = Seeds()  # to draw samples by
         self.services: dict[str, ServiceCall] = {}  # by engine call
         self._service_legs: dict[sip.LegId, ServiceCall] = {}
@@ -135,6 +144,7 @@ class Switchboard:
         day = day_of(self._wall())
         for call in list(self.calls.values()):
             self._obey_registry(call, day, now)
+        self.settle(now)
 
     def _obey_registry(self, call: Call, day: date, now: float) -> None:
         """Somebody in a running call may have come onto a list since it began."""
@@ -220,8 +230,18 @@ class Switchboard:
         found = self.ua.find(dialog)
         return self._legs.get(found.leg) if found is not None else None
 
+    def touched(self, call: Call) -> None:
+        self._touched[call.id] = call
+
     def over(self, call: Call) -> None:
         self.calls.pop(call.id, None)
+
+    def settle(self, now: float) -> None:
+        """A step is over: let whoever looks on see what it has changed, and nothing that was so only on the way."""
+        while self._touched:
+            _, call = self._touched.popitem()
+            if self.onlooker is not None:
+                self.onlooker.look(call, now)
 
     # ---------------------------------------------------------------- events
 
@@ -233,9 +253,14 @@ class Switchboard:
         """Do what is due."""
         self._now = now
         self.timers.advance(now)
+        self.settle(now)
 
     def on_sip(self, event: sip.UaEvent, now: float) -> None:
         self._now = now
+        self._on_sip(event, now)
+        self.settle(now)
+
+    def _on_sip(self, event: sip.UaEvent, now: float) -> None:
         if isinstance(event, sip.CallOffered):
             self._offered(event, now)
             return
@@ -316,6 +341,10 @@ class Switchboard:
 
     def on_media(self, event: protocol.Event, now: float) -> None:
         self._now = now
+        self._on_media(event, now)
+        self.settle(now)
+
+    def _on_media(self, event: protocol.Event, now: float) -> None:
         name = getattr(event, "call", "")
         if (service := self.services.get(name)) is not None:
             self._on_service_media(event, service, now)
@@ -391,6 +420,10 @@ class Switchboard:
     def on_kept(self, event: KeeperEvent, now: float) -> None:
         """The keeper has written something down, or could not."""
         self._now = now
+        self._on_kept(event, now)
+        self.settle(now)
+
+    def _on_kept(self, event: KeeperEvent, now: float) -> None:
         if isinstance(event, SessionOpened | SessionFailed):
             if self.features is not None:
                 self.features.record_kept(event, now)
@@ -420,6 +453,7 @@ class Switchboard:
             service.engine_died(now)
         for call in list(self.calls.values()):
             call.engine_died(now)
+        self.settle(now)
 
     def engine_started(self) -> None:
         self.engine_up = True
@@ -429,6 +463,7 @@ class Switchboard:
             service.hang_up(now)
         for call in list(self.calls.values()):
             call.hang_up(now)
+        self.settle(now)
 
     def leg_of(self, leg: sip.LegId) -> tuple[Call, LegName] | None:
         """The call that a leg belongs to, or comes into, or goes out of; and which of its legs it is."""
@@ -488,6 +523,7 @@ class Switchboard:
             return
         self._consults(call.facts, now)
         self.calls[call.id] = call
+        self.touched(call)
         self._legs[event.leg] = (call, "caller")
         call.begin(event.request, now)
         self.on_call(call, now)

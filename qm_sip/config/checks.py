@@ -90,6 +90,19 @@ def only_trusted_peers_dial_codes(config: Config, complain: Complain) -> None:
         if not peer.trusted and {"toggle", "listen"} & set(peer.may):
             problem = "a peer that is not trusted cannot say whose phone it is: carry is all it may"
             complain(SERVER, problem, ("peers", name, "may"))
+        if "watch" in peer.may and not peer.trusted and peer.auth != "digest":
+            problem = "nobody could say whose phone wants to watch"
+            complain(SERVER, problem, ("peers", name, "may"), 'auth = "digest", a user for each extension')
+
+
+def lamps_last_a_while(config: Config, complain: Complain) -> None:
+    lamps = config.server.lamps
+    _check_length(complain, SERVER, lamps.shortest, ("lamps", "shortest"), 1, 3600)
+    _check_length(complain, SERVER, lamps.longest, ("lamps", "longest"), 1, 86_400)
+    _check_length(complain, SERVER, lamps.gap, ("lamps", "gap"), 0, 60)
+    counted = not any(length.months for length in (lamps.shortest, lamps.longest))
+    if counted and lamps.longest.seconds < lamps.shortest.seconds:
+        complain(SERVER, "is shorter than lamps.shortest", ("lamps", "longest"))
 
 
 def passwords_are_asked_for(config: Config, complain: Complain) -> None:
@@ -461,6 +474,8 @@ def _listening_faults(config: Config, name: str, monitor: Monitor) -> Iterator[t
         yield "modes", f"a {monitor.capacity} who may listen needs the mode {wanted}"
     if "listen" in monitor.may and not monitor.extensions:
         yield "extensions", "whoever may listen needs a phone of his own (KSF15-3.3.1)"
+    if "watch" in monitor.may and not monitor.extensions:
+        yield "extensions", "whoever may watch needs a phone of his own"
     if (monitor.capacity is Capacity.CLIENT) != bool(monitor.client):
         yield "client", "a client names himself here, as lines do; nobody else does (KSF15-6.3b)"
     if monitor.capacity is Capacity.PEER and set(monitor.purposes) - {"coaching"}:
@@ -558,6 +573,7 @@ CHECKS: tuple[Callable[[Config, Complain], None], ...] = (
     identities_are_distinct,
     connections_are_sane,
     media_has_two_families,
+    lamps_last_a_while,
     load_test_stays_on_loopback,
     keys_are_keys,
     purposes_keep_to_the_code,

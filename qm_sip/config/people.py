@@ -91,7 +91,9 @@ class Monitor(MonitorDefaults):
     extensions: Names = ()
     """His own phones; he can listen from no other (KSF15-3.3.1)."""
     agents: Names = ()
-    """To whose calls he may listen live. Unit: ids of agents; "*" for all. Empty: nobody's."""
+    """To whose calls he may listen live, and whose lamps he may see. Unit: ids of agents; "*" for all. Empty:
+    nobody's.
+    """
     modes: Annotated[tuple[MonitorMode, ...], Field(min_length=1)] = ("later",)
     """In which modes he may monitor (KSF15-1.2): live (for a peer: peer) to listen, later to play."""
     code_hash: Annotated[str, AfterValidator(_code_hash)] = ""
@@ -99,9 +101,12 @@ class Monitor(MonitorDefaults):
 
     purposes: Names = ()
     """For which purposes. Unit: names of [purposes] tables."""
-    may: Annotated[tuple[Literal["play", "export", "listen", "trace"], ...], Field(min_length=1)] = ("play",)
+    may: Annotated[tuple[Literal["play", "export", "listen", "trace", "watch"], ...], Field(min_length=1)] = (
+        "play",
+    )
     """play: see and hear what exists; export: take a copy out; listen: to running calls; trace: see signalling with
-    the people in it.
+    the people in it; watch: see at his own phone whether these agents are recorded or heard (docs/lamps.md), never
+    whether a call is private.
     """
     granted_by: str = ""
     """The manager who granted it; never himself (KSF15-3.3.2)."""

@@ -34,7 +34,7 @@ from qm_sip.policy.facts import Direction
 Transport = Literal["udp", "tcp", "tls"]
 Referring = Literal["refuse", "pass", "here"]
 Prack = Literal["no", "yes", "required"]
-Right = Literal["carry", "toggle", "listen"]
+Right = Literal["carry", "toggle", "listen", "watch"]
 Algorithm = Literal["SHA-512-256", "SHA-256", "MD5"]
 Limit = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=20_000)]
@@ -199,6 +199,25 @@ class Control(Model):
     """Unix socket of `qm-sip` commands to the running server. Unit: path."""
 
 
+class Lamps(Model):
+    """What phones with BLF keys are shown of calls (docs/lamps.md); for the peers with `watch` in `may`."""
+
+    most: Count = 2000
+    """Subscriptions at once; past it 503. Unit: subscriptions."""
+    of_a_source: Count = 500
+    """From one address (of IPv6 a /64): one phone, or a proxy before many. Unit: subscriptions."""
+    of_a_watcher: Count = 16
+    """Of one extension. Unit: subscriptions."""
+    longest: DurationSetting = Duration.parse("10m")
+    """How long one lasts without being renewed; who asks for more gets this. After a crash of this program a phone
+    shows what was for so long at most. Unit: time.
+    """
+    shortest: DurationSetting = Duration.parse("1m")
+    """Who asks for less gets 423. Unit: time."""
+    gap: DurationSetting = Duration.parse("1s")
+    """How long after a NOTIFY the next one follows at the earliest; the first change is told at once. Unit: time."""
+
+
 class Trace(Model):
     """What is kept of signalling, for `qm-sip trace`: in memory alone, gone with the process. A reload changes it."""
 
@@ -249,7 +268,8 @@ class Peer(Model):
     """
     may: tuple[Right, ...] = ("carry",)
     """carry: send us calls, else 403. toggle: dial the codes of [private]. listen: dial the code of [monitoring].
-    The last two only for a trusted peer: it says whose phone it is.
+    These two only for a trusted peer: it says whose phone it is. watch: subscribe to lamps (docs/lamps.md), for a
+    trusted peer, or for phones that show a password (auth) under the name of their extension.
     """
     trusted: bool = False
     """Whether its X- headers, P-Asserted-Identity and Diversion are believed, and what names people may cross
@@ -362,6 +382,7 @@ class Server(Model):
     media: Media = Media()
     storage: Storage = Storage()
     control: Control = Control()
+    lamps: Lamps = Lamps()
     trace: Trace = Trace()
     hep: Hep = Hep()
     prompts: Prompts = Prompts()

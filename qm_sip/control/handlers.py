@@ -177,7 +177,7 @@ class Live:
 def _usable(config: Config, person: PersonId, purposes: Sequence[str], now: datetime) -> Answer:
     """Whether a grant works today, and if not, why."""
     monitor = config.people.monitor[person]
-    if not purposes and set(monitor.may) != {"trace"}:
+    if not purposes and not set(monitor.may) <= {"trace", "watch"}:
         return {"usable": False, "because": "no purposes"}
     if "play" not in monitor.may:
         lacks = grant_lacks(monitor, person, now.date())

@@ -27,6 +27,8 @@ Each line stands on those above it and imports nothing from below.
 * `incidents`, `admission`       the security log; who comes in, before anything is done for him
 * `door`, `ua`                   what is refused before anybody is bothered; the one face of all this
 * `subscription`                 the news that the sender of a REFER is owed
+* `event_header`                 which package somebody subscribes to
+* `watch`, `publishing`          one who watches something of ours; who may, and how many
 
 `qm_sip.net.endpoint` puts it on sockets.
 """

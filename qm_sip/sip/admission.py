@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from qm_sip.sip import incidents
-from qm_sip.sip.digest_server import Answer, DigestServer, Realm
+from qm_sip.sip.digest_server import Answer, DigestServer, Realm, user_of
 from qm_sip.sip.events import Address
 from qm_sip.sip.incidents import Incident, Tell
 from qm_sip.sip.limits import MOST_SOURCES, Bans, Bucket, Buckets, Seen, source_key
@@ -41,9 +41,10 @@ class Refused(NamedTuple):
 
 
 class Admitted(NamedTuple):
-    """Come in. The call is counted for this peer."""
+    """Come in. The call is counted for this peer. `user`: whose password he has shown; "" if none was asked for."""
 
     account: str = ""
+    user: str = ""
 
 
 class Porter(Protocol):
@@ -223,7 +224,7 @@ class Doorkeeper:
             return refused
         if request.method == "INVITE" and (refused := self._no_room(peer, request, calls, now)):
             return refused
-        return Admitted(peer)
+        return Admitted(peer, user_of(request, rules.realm.name) if rules.realm is not None else "")
 
     def admits_again(self, request: Request, source: Address, origin: Address, now: float) -> Refused | None:
         peer = self.rules.find(origin)

@@ -6,6 +6,7 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from qm_sip.sip.address import Uri
@@ -177,6 +178,12 @@ class Core:
         tag = self.stateless_tag(request)
         response = reply(request, status, tag=tag, headers=[*headers] if bare else [*headers, self._server])
         self.send(response.to_bytes(), reply_address(request, local), local)
+
+    def take_also(self, method: str) -> None:
+        """From now on such requests are taken too, and Allow says so."""
+        if method not in self.settings.allow:
+            self.settings = replace(self.settings, allow=(*self.settings.allow, method))
+            self._allow = header("Allow", ", ".join(self.settings.allow))
 
     def allow(self) -> Header:
         """Our Allow header."""

@@ -121,6 +121,11 @@ class DigestServer:
         return hmac.compare_digest(expected.encode("ascii"), response) and known is not None
 
 
+def user_of(request: Request, realm: str) -> str:
+    """Whose credentials a request carries; to be asked only when they were right."""
+    return param(_credentials(request, realm), "username") or ""
+
+
 def _credentials(request: Request, realm: str) -> Params:
     """The parameters of the one Authorization for this realm; of several or none, nothing."""
     found: list[Params] = []

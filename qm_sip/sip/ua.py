@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 from qm_sip.errors import BrokenInvariant
 from qm_sip.sip import door, events
 from qm_sip.sip.address import Uri
-from qm_sip.sip.admission import OpenDoor, Porter, Refused
+from qm_sip.sip.admission import Admitted, OpenDoor, Porter, Refused
 from qm_sip.sip.asking import Phase
 from qm_sip.sip.core import Core, HeaderList
 from qm_sip.sip.dialog import Dialog, DialogId
@@ -28,12 +28,14 @@ from qm_sip.sip.events import Address, Datagram, LegId, UaEvent
 from qm_sip.sip.grammar import SipParseError
 from qm_sip.sip.incoming import IncomingLeg
 from qm_sip.sip.leg import Leg
-from qm_sip.sip.message import MalformedMessage, Request, Response, header, parse
+from qm_sip.sip.message import Header, MalformedMessage, Request, Response, header, parse
 from qm_sip.sip.outgoing import Calling, OutgoingLeg
+from qm_sip.sip.publishing import Package, Watches, WatchLimits
 from qm_sip.sip.reply import mark_arrival, reply, reply_address
 from qm_sip.sip.settings import Prack, UserAgentSettings
 from qm_sip.sip.transaction import Event
 from qm_sip.sip.validate import check_request, check_response
+from qm_sip.sip.watch import Watch
 
 __all__ = ["Admit", "Credentials", "HeaderList", "Prack", "UserAgent", "UserAgentSettings"]
 
@@ -63,6 +65,7 @@ class UserAgent:
         self._porter: Porter = OpenDoor(admit) if callable(admit) else admit
         self._prack = prack
         self._closed: int | None = None
+        self._watches = Watches(self._core)
 
     # ------------------------------------------------------------------ the world
 
@@ -126,7 +129,8 @@ class UserAgent:
 
     def talks_over(self, remote: Address, local: Address) -> bool:
         """Whether a call would be cut off from its peer without this connection."""
-        return any(leg.talks_over(remote, local) for leg in self._core.legs.values())
+        legs = any(leg.talks_over(remote, local) for leg in self._core.legs.values())
+        return legs or self._watches.talks_over(remote, local)
 
     def heard_by(self, listener: Callable[[LegId, Request | Response], None]) -> None:
         """Who is shown every message of a leg before the leg acts on it, and may `stamp` what it says then."""
@@ -145,6 +149,39 @@ class UserAgent:
     def legs_with(self, call_id: str) -> tuple[LegId, ...]:
         """The legs that are not gone yet of this Call-ID: one as a rule, of several forks more."""
         return tuple(self._core.named.get(call_id, ()))
+
+    # ------------------------------------------------------------------ what is shown to subscribers
+
+    def publish(self, package: Package, limits: WatchLimits) -> None:
+        """Show this to those who SUBSCRIBE to it, from now on within these limits."""
+        self._core.take_also("SUBSCRIBE")
+        self._watches.package, self._watches.limits = package, limits
+
+    def looks_different(self, resource: Hashable, now: float) -> None:
+        """Whoever watches it is told, if it is so."""
+        self._watches.changed(resource, now)
+
+    def review_watches(self, now: float) -> None:
+        """Who may watch what may be another question now."""
+        self._watches.review(now)
+
+    def end_watches(self, reason: str, now: float) -> None:
+        """End every subscription, for this reason (RFC 6665 4.1.3)."""
+        self._watches.end(reason, now)
+
+    @property
+    def watches(self) -> int:
+        """How many subscriptions there are."""
+        return len(self._watches)
+
+    @property
+    def watch_counts(self) -> Counter[str]:
+        """What became of subscriptions, by kind."""
+        return self._watches.counts
+
+    def is_watch(self, call_id: str) -> bool:
+        """Whether this Call-ID is that of a subscription."""
+        return self._watches.has(call_id)
 
     # ------------------------------------------------------------------ commands
 
@@ -406,6 +443,9 @@ class UserAgent:
     def _in_dialog(self, request: Request, source: Address, local: Address, now: float) -> None:
         leg = self._leg_of(request)
         dialog = leg.dialog_of(request) if leg is not None else None
+        if leg is None and (watch := self._watches.find(request)) is not None:
+            self._in_subscription(watch, request, source, local, now)
+            return
         if leg is None or dialog is None:
             self._no_such_call(request, source, local, now)
             return
@@ -414,8 +454,24 @@ class UserAgent:
             self._turn_away(request, refused, local)
         elif (refusal := door.dialog_request(self._core, request, leg.prack)) is not None:
             self._core.refuse(request, refusal[0], local, refusal[1])
+        elif request.method == "SUBSCRIBE":
+            self._core.refuse(request, 403, local)  # a subscription has a dialog of its own (RFC 6665 4.5.2)
         else:
             leg.received(request, dialog, local, now)
+
+    def _in_subscription(
+        self, watch: Watch, request: Request, source: Address, local: Address, now: float
+    ) -> None:
+        """Whoever goes on with it shows anew who he is: it may last for days."""
+        verdict = self._porter.admits(request, source, self._core.calls, now)
+        if isinstance(verdict, Refused):
+            self._turn_away(request, verdict, local)
+        elif request.method != "SUBSCRIBE":
+            self._core.refuse(request, 481, local)  # no other usage of that dialog exists (RFC 5057)
+        elif (refusal := door.dialog_request(self._core, request)) is not None:
+            self._core.refuse(request, refusal[0], local, refusal[1])
+        else:
+            self._watches.asked_again(watch, request, source, local, verdict, now)
 
     def _outside_dialog(self, request: Request, source: Address, local: Address, now: float) -> None:
         verdict = self._porter.admits(request, source, self._core.calls, now)
@@ -427,15 +483,32 @@ class UserAgent:
             self._options(request, local, prack)
         elif request.method == "INVITE":
             self._offer(request, source, local, verdict.account, prack, now)
+        elif request.method == "SUBSCRIBE":
+            self._subscribe(request, source, local, verdict, now)
         else:
             self._core.refuse(request, 405, local, [self._core.allow()])
+
+    def _subscribe(self, request: Request, source: Address, local: Address, by: Admitted, now: float) -> None:
+        if self._closed is None:
+            self._watches.offered(request, source, local, by, now)
+        else:
+            self._core.refuse(request, self._closed, local, self._wait(self._closed))
+
+    def _wait(self, status: int) -> list[Header]:
+        return [header("Retry-After", str(self._core.settings.retry_after))] if status == 503 else []
 
     def _options(self, request: Request, local: Address, prack: Prack) -> None:
         """11.2: what we would answer an INVITE, and what we can do."""
         core = self._core
         status = self._closed or 200
         headers = core.response_headers(
-            local, [("Accept", "application/sdp"), ("Supported", core.supported(prack))], None
+            local,
+            [
+                ("Accept", "application/sdp"),
+                ("Supported", core.supported(prack)),
+                *self._watches.allow_events,
+            ],
+            None,
         )
         response = reply(request, status, tag=core.stateless_tag(request), headers=headers)
         core.send(response.to_bytes(), reply_address(request, local), local)
@@ -446,8 +519,7 @@ class UserAgent:
         core = self._core
         status = self._closed or (503 if len(core.legs) >= core.settings.max_legs else None)
         if status is not None:
-            wait = [header("Retry-After", str(core.settings.retry_after))] if status == 503 else []
-            core.refuse(request, status, local, wait)
+            core.refuse(request, status, local, self._wait(status))
             return
         name = f"in-{core.token()}"
         IncomingLeg(name, core, request, source, local, prack, now, account=account)

@@ -34,6 +34,8 @@ class BoardCalls:
         self._board, self._config = board, config
 
     def of(self, call_id: str) -> Belongs | None:
+        if self._board.ua.is_watch(call_id):  # who watches a lamp, and when it changes, is nobody's business
+            return HIDDEN
         found = None
         for leg in self._board.ua.legs_with(call_id):
             if self._board.serves(leg):

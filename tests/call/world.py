@@ -277,6 +277,7 @@ class World:
         self.late_answers = 0.0  # seconds until a re-INVITE is answered
         self.late_refer = 0.0  # seconds until a REFER is answered
         self.unreachable = False  # what we send to the PBX is lost
+        self.others: dict[Address, Callable[[bytes], None]] = {}  # who else hears what we send, and where
 
     @property
     def config(self) -> Config:
@@ -453,7 +454,10 @@ class World:
         return len(taken)
 
     def _deliver(self, receiver: UserAgent, datagram: sip.Datagram) -> None:
-        receiver.receive(datagram.data, datagram.local, datagram.destination, self.now)
+        if (other := self.others.get(datagram.destination)) is not None:
+            other(datagram.data)
+        else:
+            receiver.receive(datagram.data, datagram.local, datagram.destination, self.now)
 
     def _media(self) -> None:
         """One packet of each phone that is up; what the engine sends reaches the phone it is for."""

@@ -1,0 +1,63 @@
+"""Who may see which lamp (KSF15-3.9, 3.3.2, 6.4c).
+
+| | private | recording | heard |
+|---|---|---|---|
+| the agent, at any phone of his | yes | yes | yes |
+| a monitor with `watch`, at his own phone, a valid grant, for the agents he is named for | no | yes | yes |
+| anybody else, and everybody at a peer without `watch` | no | no | no |
+
+Nobody but the agent sees whether he is private: no right can be given for it. Who may not see a lamp is answered the
+same whether it exists or not.
+
+Whose phone it is says the password, for a peer that asks for one and is not trusted: its user is the extension. Of a
+trusted peer it is what the peer asserts, as for the codes that are dialled.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+from qm_sip.call.headers import identities, user_of
+from qm_sip.config.numbers import normal
+from qm_sip.lamps.lamp import Kind, Lamp
+from qm_sip.policy.grants import grant_lacks
+
+if TYPE_CHECKING:
+    from qm_sip.config import Config
+    from qm_sip.sip.admission import Admitted
+    from qm_sip.sip.message import Request
+
+
+def watcher_of(config: Config, request: Request, by: Admitted) -> str | None:
+    """Whose phone asks, as an extension; None: nobody can say."""
+    peer = config.server.peers.get(by.account)
+    if peer is None or "watch" not in peer.may:
+        return None
+    if peer.trusted:
+        said = next(iter(identities(request, peer)), None) or user_of(request.get("From"))
+    else:
+        said = by.user if peer.auth == "digest" else None
+    return normal(said, config.lines.numbering) if said else None
+
+
+def still_comes(config: Config, by: Admitted) -> bool:
+    """Whether that peer, and that user of it, may still watch anything."""
+    peer = config.server.peers.get(by.account)
+    return peer is not None and "watch" in peer.may and (peer.trusted or by.user in peer.users)
+
+
+def may_see(config: Config, device: str, lamp: Lamp, today: date) -> bool:
+    """Whether whoever has that phone may see this lamp today."""
+    if config.index.persons.get(device) == lamp.person:
+        return True
+    return lamp.kind is not Kind.PRIVATE and _may_watch(config, device, lamp, today)
+
+
+def _may_watch(config: Config, device: str, lamp: Lamp, today: date) -> bool:
+    person = config.index.monitors.get(device)
+    account = config.people.monitor.get(person) if person is not None else None
+    if person is None or account is None or "watch" not in account.may:
+        return False
+    named = "*" in account.agents or lamp.person in account.agents
+    return named and grant_lacks(account, person, today) is None
