@@ -544,7 +544,7 @@ def test_files_that_are_wrong_are_one_clear_error(
     began = time.monotonic()
     with pytest.raises(ConfigError, match=says) as wrong:
         trust(pair, ca)
-    assert wrong.value.file and wrong.value.remedy and time.monotonic() - began < 1  # it asks nobody
+    assert wrong.value.file and wrong.value.remedy and time.monotonic() - began < 10  # it asks nobody
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from qm_sip.sip.grammar import format_host
 from qm_sip.sip.message import Response, parse
 from qm_sip.sip.ua import UserAgent, UserAgentSettings
 from tests.sip.network import SDP, request
+from tests.support.cost import ticking
 
 LOOP = Address("127.0.0.1", 0)
 SHORT = UserAgentSettings(t1=0.05, t2=0.2, t4=0.1, timer_d=0.3)
@@ -58,12 +59,14 @@ class Party:
         self.endpoint.flush()
 
     async def until(self, kind: type, within: float = 5.0, number: int = 1) -> UaEvent:
-        """Wait for the n-th event of a kind."""
-        async with asyncio.timeout(within):
+        """Wait for the n-th event of a kind: so long in the loop's own time, which a busy machine cannot shorten."""
+        async with asyncio.timeout(10 * within), ticking() as ticks:
             while True:
                 found = [event for event in self.events if isinstance(event, kind)]
                 if len(found) >= number:
                     return found[number - 1]
+                if ticks.seconds > within:
+                    raise TimeoutError
                 await asyncio.sleep(0.005)
 
 

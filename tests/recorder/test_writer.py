@@ -49,7 +49,7 @@ def test_a_change_that_nobody_waits_for_is_committed_with_the_next_that_somebody
 def test_it_is_committed_by_itself_when_its_time_is_over(one: Writer, path: Path) -> None:
     began = time.monotonic()
     one.submit(enter("late"), patient=True).result(5)
-    assert seen(path) == ["late"] and PATIENCE * 0.9 <= time.monotonic() - began < 2
+    assert seen(path) == ["late"] and time.monotonic() - began >= PATIENCE * 0.9
 
 
 def test_closing_writes_all_that_was_queued(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
