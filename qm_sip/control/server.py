@@ -178,7 +178,9 @@ async def _answer(writer: asyncio.StreamWriter, answer: dict[str, Any] | Reply) 
 
 
 async def _send(writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:
-    writer.write(json.dumps(answer, ensure_ascii=False, default=str).encode() + b"\n")
+    writer.write(
+        json.dumps(answer, ensure_ascii=False, default=str).encode(errors="backslashreplace") + b"\n"
+    )
     await asyncio.wait_for(writer.drain(), IDLE_SECONDS)
 
 

@@ -36,7 +36,7 @@ class RowSeal:
     def seal(self, table: str, row: str, facts: Mapping[str, Any]) -> bytes:
         """Encrypt the facts of one row."""
         nonce = os.urandom(NONCE)
-        plain = json.dumps(facts, default=_plain, ensure_ascii=False).encode()
+        plain = json.dumps(facts, default=_plain, ensure_ascii=False).encode(errors="backslashreplace")
         return nonce + self._cipher.encrypt(nonce, plain, f"{table}\0{row}".encode())
 
     def open(self, table: str, row: str, sealed: bytes) -> dict[str, Any]:
@@ -50,7 +50,9 @@ class RowSeal:
 
     def mark(self, kind: str, value: str) -> str:
         """What a person, device or account is found by."""
-        return hmac.digest(self._marks, f"{kind}\0{value}".encode(), hashlib.sha256).hex()
+        return hmac.digest(
+            self._marks, f"{kind}\0{value}".encode("utf-8", "surrogateescape"), hashlib.sha256
+        ).hex()
 
 
 def _plain(value: object) -> object:

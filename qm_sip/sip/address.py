@@ -23,6 +23,7 @@ from qm_sip.sip.grammar import (
 
 # Letters, digits and marks (25.1), and +: what needs no escape in a user part. The rest keeps its own.
 _ESCAPED = re.compile(r"%(2[1789aAbBdDeE]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aAeE])")
+_FOREIGN = re.compile("[\udc80-\udcff]")  # what was no UTF-8 (surrogateescape)
 _WHITE = frozenset(' \t\r\n<>"')
 # What nearly all addresses look like, read in one scan: a display name in quotes, user, host, port, tag. Whatever it
 # does not match is read by the grammar, part by part; where it matches, both say the same (tests/sip/test_address.py).
@@ -78,6 +79,7 @@ class Uri(NamedTuple):
     def sip(cls, host: str, port: int | None = None, user: str | None = None, params: Params = ()) -> Uri:
         """A SIP URI of our own making."""
         place = format_host(host) + (f":{port}" if port is not None else "")
+        user = user.replace("@", "%40") if user else user  # of a tel URI; it would begin the host
         text = "sip:" + (f"{user}@" if user else "") + place + format_params(params)
         return cls("sip", user, host, port, params, "", text)
 
@@ -89,10 +91,12 @@ class Uri(NamedTuple):
     def number(self) -> str:
         """The user part without password and without the parameters of a telephone-subscriber.
 
-        An escaped letter or digit is the same as the bare one (19.1.4): %31900 calls 1900.
+        An escaped letter or digit is the same as the bare one (19.1.4): %31900 calls 1900. An octet that is no UTF-8
+        is escaped: what is shown and stored is text.
         """
         user = self.text.partition(":")[2] if self.scheme == "tel" else (self.user or "").partition(":")[0]
-        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), user.partition(";")[0])
+        plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), user.partition(";")[0])
+        return plain if plain.isascii() else _FOREIGN.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", plain)
 
     def __str__(self) -> str:
         return self.text

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from qm_sip.sip.address import NameAddr, Uri
 from qm_sip.sip.events import Address
-from qm_sip.sip.grammar import SipParseError
+from qm_sip.sip.grammar import SipParseError, is_ip_address
 from qm_sip.sip.message import Header, Message, Request, Response, header
 from qm_sip.sip.via import default_port
 
@@ -95,12 +95,13 @@ class Dialog:
         last.
         """
         if not self.routes:
-            return Path(self.target.text, (), self.target)
+            return Path(_request_uri(self.target), (), self.target)
         first = self.routes[0].uri
         if first.param("lr") is not None:
-            return Path(self.target.text, tuple(f"<{r.uri}>{_rest(r)}" for r in self.routes), first)
+            routes = tuple(f"<{r.uri}>{_rest(r)}" for r in self.routes)
+            return Path(_request_uri(self.target), routes, first)
         routes = (*(f"<{r.uri}>{_rest(r)}" for r in self.routes[1:]), f"<{self.target}>")
-        return Path(_strict_uri(first), routes, first)
+        return Path(_request_uri(first), routes, first)
 
     def headers(self, method: str, number: int, max_forwards: int) -> list[Header]:
         """What every request in the dialog carries, but for Via and Contact."""
@@ -122,7 +123,7 @@ class Dialog:
         Contact says.
         """
         hop = self.path().hop
-        if not _is_ip(hop.host) or (":" in hop.host) != (":" in self.socket.host):
+        if not is_ip_address(hop.host) or (":" in hop.host) != (":" in self.socket.host):
             return self.first_hop
         transport = (hop.param("transport") or self.first_hop.transport).lower()
         if self.first_hop.transport == "tls" and transport != "tls":
@@ -161,19 +162,12 @@ def _rest(route: NameAddr) -> str:
     return "".join(f";{name}" if value is None else f";{name}={value}" for name, value in route.params)
 
 
-def _strict_uri(uri: Uri) -> str:
+def _request_uri(uri: Uri) -> str:
     """A Request-URI may not carry the method parameter or headers (12.2.1.1, 19.1.1)."""
     if not uri.headers and uri.param("method") is None:
         return uri.text
     kept = tuple(p for p in uri.params if p[0].lower() != "method")
     return Uri.sip(uri.host, uri.port, uri.user, kept).text
-
-
-def _is_ip(host: str) -> bool:
-    if ":" in host:
-        return True
-    parts = host.split(".")
-    return len(parts) == 4 and all(p.isascii() and p.isdigit() and int(p) < 256 for p in parts if len(p) < 4)
 
 
 def require_tag(message: Message) -> str:

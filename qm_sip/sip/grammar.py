@@ -5,7 +5,9 @@ RFC 3261 section 25. Everything here runs on what a stranger sent, so nothing ma
 
 from __future__ import annotations
 
+import functools
 import re
+from ipaddress import ip_address
 from typing import Final
 
 from qm_sip.errors import QmSipError
@@ -159,6 +161,18 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 5 or int(text) > 65535:
         raise SipParseError("a port is not a number from 0 to 65535")
     return int(text)
+
+
+@functools.lru_cache(maxsize=1024)
+def is_ip_address(host: str) -> bool:
+    """Whether it is an address as it stands. All else a socket would look up, and everybody would wait for that; of
+    `010.0.0.1` it would even find another (octal), and a zone (`%`) is of nobody's network but its sender's.
+    """
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return "%" not in host
 
 
 def format_host(host: str) -> str:

@@ -99,7 +99,7 @@ def _replaces_in(headers: str) -> Replaces | None:
         return None
     if len(found) > 1:
         raise SipParseError("a Refer-To names two dialogs")
-    return Replaces.parse(unquote_to_bytes(found[0]).decode("latin-1"))
+    return Replaces.parse(unquote_to_bytes(found[0].encode("utf-8", "surrogateescape")).decode("latin-1"))
 
 
 def replaces_of(request: Request) -> Replaces | None:

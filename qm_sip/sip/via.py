@@ -44,7 +44,10 @@ class Via(NamedTuple):
         if len(words) != 2 or not is_token(words[0]):
             raise SipParseError("a Via has no sent-by")
         host, port = split_host_port(words[1])
-        return cls(words[0].upper(), host, port, parse_params(raw), parts[1].strip())
+        params = parse_params(raw)
+        if "<" in text and any(value and "<" in value and value[0] != '"' for _, value in params):
+            raise SipParseError("a Via has a bracket in it")  # it would hide what we add
+        return cls(words[0].upper(), host, port, params, parts[1].strip())
 
     @property
     def branch(self) -> str:

@@ -61,6 +61,8 @@ def _session(line: str, names: Pseudonyms) -> str:
 def _origin(value: str, names: Pseudonyms) -> str:
     """Ids as small numbers: that a version has changed can be seen, and nothing else."""
     words = value.split()
+    if len(words) != 6:
+        return ""  # a second o=, which nobody else reads
     session, version = names.number("sdp", words[1]), names.number("sdp-version", f"{words[1]} {words[2]}")
     return f"o=- {session} {version} {_place(' '.join(words[3:]), names)}"
 

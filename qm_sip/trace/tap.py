@@ -200,8 +200,10 @@ class Tap:
 
 
 def call_id_of(data: bytes) -> str | None:
-    """The Call-ID as the user agent reads it, or None."""
-    found = _CALL_ID.search(data)
+    """The Call-ID as the user agent reads it, or None. One that stands in the body is of no message."""
+    begin = len(data) - len(data.lstrip(b"\r\n"))
+    end = data.find(_NO_BODY, begin)
+    found = _CALL_ID.search(data, begin, end if end >= 0 else len(data))
     if found is None:
         return None
     if found[2] is None:

@@ -253,7 +253,8 @@ def test_within_trust_every_reason_goes_as_it_came_outside_without_its_text() ->
 
 
 @pytest.mark.parametrize(
-    "value", ["pbx.inside;cause=1", "SIP", "SIP;cause=host", "SIP;cause=12345", '"', "SIP;=;cause=1"]
+    "value",
+    ["pbx.inside;cause=1", "SIP", "SIP;cause=host", "SIP;cause=12345", '"', "SIP;=;cause=1", 'SIP;text="x'],
 )
 def test_a_reason_that_is_none_is_not_passed_to_strangers(value: str) -> None:
     assert reason.causes([value]) == []

@@ -402,20 +402,28 @@ def test_an_offer_without_audio_or_without_sense_gets_488(body: bytes, status: i
     ended(world)
 
 
-def test_a_codec_that_cannot_be_recorded_goes_direct_and_says_why() -> None:
+@pytest.mark.parametrize(
+    ("place", "formats", "why"),
+    [
+        (b"127.0.0.20", b"9\r\na=rtpmap:9 G722/8000", "codec-not-recordable"),
+        (b"media.example", b"8", "media-address"),
+    ],
+)
+def test_media_that_cannot_be_recorded_goes_direct_and_says_why(
+    place: bytes, formats: bytes, why: str
+) -> None:
     world = World()
     answering(world)
     body = (
-        b"v=0\r\no=- 1 1 IN IP4 127.0.0.20\r\ns=-\r\nc=IN IP4 127.0.0.20\r\nt=0 0\r\n"
-        b"m=audio 4000 RTP/AVP 9\r\na=rtpmap:9 G722/8000\r\n"
-    )
+        b"v=0\r\no=- 1 1 IN IP4 127.0.0.20\r\ns=-\r\nc=IN IP4 %b\r\nt=0 0\r\nm=audio 4000 RTP/AVP %b\r\n"
+    ) % (place, formats)
     customer = world.dial("1001", line="sales", body=body)
     world.run(2.0)
     world.hang_up(customer)
     ended(world)
     (row,) = world.outcomes()
     assert row.outcome is Outcome.BLOCKED
-    assert [reason.code for reason in row.reasons] == ["codec-not-recordable"]
+    assert [reason.code for reason in row.reasons] == [why]
 
 
 @pytest.mark.parametrize("line", ["sales", "support"])

@@ -16,7 +16,7 @@ from qm_sip.policy.facts import CallId, LineKind, Outcome, PersonId, Reason, Rol
 from qm_sip.recorder.catalog import Catalog
 from qm_sip.recorder.jobs import RenderResult
 from qm_sip.recorder.rows import Objection, State
-from qm_sip.recorder.rowseal import RowSealError
+from qm_sip.recorder.rowseal import RowSeal, RowSealError
 from tests.recorder.facts import DESTROY_BY, RECIPIENT, SECRETS, STARTED, call_row, decision, recording_row
 
 KEY = bytes(range(32))
@@ -130,6 +130,13 @@ def test_nobody_reads_who_or_when_in_the_file_or_its_log(tmp_path: Path) -> None
     raw = (tmp_path / "catalog.db").read_bytes()
     assert b"quality" in raw
     assert [secret for secret in SECRETS if secret.encode() in raw] == []
+
+
+def test_what_is_no_text_is_kept_all_the_same() -> None:
+    seal, number = RowSeal(KEY), b"06\xff".decode("utf-8", "surrogateescape")
+    sealed = seal.seal("calls", "c-1", {"number": number})
+    assert seal.open("calls", "c-1", sealed) == {"number": number}
+    assert seal.mark("person", number) != seal.mark("person", "06")
 
 
 def test_another_host_key_opens_nothing(tmp_path: Path) -> None:

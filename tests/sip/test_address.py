@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from qm_sip.sip.address import NameAddr, Uri
 from qm_sip.sip.cseq import CSeq
-from qm_sip.sip.grammar import SipParseError
+from qm_sip.sip.grammar import SipParseError, is_ip_address
 from qm_sip.sip.via import Via
 
 
@@ -33,6 +33,37 @@ def test_the_number_in_a_uri() -> None:
     assert Uri.parse("sip:+3120;phone-context=nl:pw@example.com").number == "+3120"
     assert Uri.parse("tel:+31201234567;ext=5").number == "+31201234567"
     assert Uri.parse("sip:example.com").number == ""
+
+
+def test_a_number_is_text_and_never_brings_a_host() -> None:
+    foreign = b"sip:06\xff@example.com".decode("utf-8", "surrogateescape")
+    assert Uri.parse(foreign).number == "06%FF" and Uri.parse(foreign).text == foreign
+    assert Uri.parse("sip:jos%C3%A9@example.com").number == "jos%C3%A9"
+    number = Uri.parse("tel:1@evil.example").number
+    assert Uri.parse(str(Uri.sip("192.0.2.1", 5060, number))).host == "192.0.2.1"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"])
+def test_addresses(host: str) -> None:
+    assert is_ip_address(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "aaaa.bbbb.cccc.dddd",
+        "010.0.0.1",
+        "1.2.3",
+        "256.0.0.1",
+        "localhost",
+        "fe80::1%eth0",
+        ":::",
+        "",
+        "1.2.3.4.",
+    ],
+)
+def test_what_a_socket_would_have_to_look_up_is_no_address(host: str) -> None:
+    assert not is_ip_address(host)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +142,7 @@ def test_vias(text: str, reply: tuple[str, int]) -> None:
         "SIP/2.0/UDP a b",
         "SIP/2.0/UDP a;;b c=1",
         "SIP/2.0/U/P a",
+        "SIP/2.0/UDP a;branch=z9hG4bK1<x",
     ],
 )
 def test_what_is_no_via(text: str) -> None:

@@ -69,7 +69,7 @@ def test_refer_to_and_the_dialog_in_it() -> None:
     ("values", "status"),
     [((), 400), (("<sip:a@b>", "<sip:c@d>"), 400), (("<sip:a@b>, <sip:c@d>",), 400), (("<http://x/>",), 416),
      (("<sip:a@b;method=SUBSCRIBE>",), 501), (("<sip:a@b?Replaces=a&Replaces=b>",), 400), (("sip:a@b?x=y",), 400),
-     (("<sip:a@b?Replaces=%ff%3Bto-tag%3Dt%3Bfrom-tag%3Df>",), 400)],
+     (("<sip:a@b?Replaces=%ff%3Bto-tag%3Dt%3Bfrom-tag%3Df>",), 400), (("<sip:a@b?Replaces=\udcff>",), 400)],
 )  # fmt: skip
 def test_refer_to_that_nobody_can_be_sent_by(values: tuple[str, ...], status: int) -> None:
     with pytest.raises(SipParseError) as raised:

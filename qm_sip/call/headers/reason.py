@@ -58,8 +58,8 @@ def _split(value: str) -> list[str]:
 
 
 def _cause(value: str) -> str:
-    protocol, *rest = split_outside(value, ";")
     try:
+        protocol, *rest = split_outside(value, ";")
         cause = param(parse_params(rest), "cause") or ""
     except SipParseError:
         return ""
