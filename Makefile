@@ -1,6 +1,7 @@
 # setup  install everything this checkout needs; the command is then .venv/bin/qm-sip
 # demo   the main job, beside a real Asterisk, as it happens
 # test   every test; lint   every rule; bench   the figures of docs/performance.md
+# fuzz   every target of tests/torture and rust/fuzz for FUZZ_SECONDS each
 # interop   every peer in every scenario (`test` plays a few of them), and docs/interop.md from it
 SHELL := /bin/bash
 BIN   := .venv/bin
@@ -12,7 +13,7 @@ WIRE  := tests/media tests/bench tests/cli tests/wire tests/faults tests/demo te
 REAL  := $(WIRE) tests/asterisk
 PURE  := $(filter-out $(REAL) tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/ tests/test_*.py)))
 
-.PHONY: setup demo test test-rust test-pure test-wire test-asterisk test-deep interop lint bench format asterisk clean
+.PHONY: setup demo test test-rust test-pure test-wire test-asterisk test-deep fuzz interop lint bench format asterisk clean
 
 setup: .venv/.prompts
 
@@ -63,6 +64,17 @@ test-asterisk: setup
 # More of the same: longer random histories, more kills.
 test-deep: setup
 	QM_SIP_TEST_DEPTH=deep $(BIN)/python -m pytest tests --timeout 1800
+
+FUZZ_SECONDS ?= 60
+FUZZED := $(notdir $(wildcard tests/torture/corpus/*))
+
+.venv/.fuzzer: .venv/.built
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt atheris
+	@touch $@
+
+fuzz: setup .venv/.fuzzer
+	@for target in $(sort $(FUZZED)); do \
+	  $(BIN)/python -m tests.torture.fuzz $$target --seconds $(FUZZ_SECONDS) || exit 1; done
 
 interop: setup
 	QM_SIP_INTEROP=whole QM_SIP_INTEROP_RESULTS=.venv/interop.json \

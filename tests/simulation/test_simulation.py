@@ -30,9 +30,10 @@ from qm_sip.sip.leg import Leg
 from qm_sip.sip.offering import Offering
 from qm_sip.sip.outgoing import OutgoingLeg
 from qm_sip.sip.sdp import Direction, offer, with_direction
-from qm_sip.sip.ua import UserAgent, UserAgentSettings
+from qm_sip.sip.ua import UserAgentSettings
 from tests.simulation.town import LEFT, MIDDLE, RIGHT, Town, User
 from tests.sip.network import Weather
+from tests.support.leftovers import left_in, unlawful
 
 DEEP = os.environ.get("QM_SIP_TEST_DEPTH") == "deep"
 CALLS = 25  # in one town
@@ -241,10 +242,10 @@ def faults(town: Restless) -> Iterator[str]:
     """Everything that is not as it must be when nothing happens any more."""
     agents = {"left": town.users[LEFT].ua, "right": town.users[RIGHT].ua, "middle": town.middle.ua}
     for name, ua in agents.items():
-        yield from (f"{what} left at {name}" for what in _left(ua))
+        yield from (f"{what} left at {name}" for what in left_in(ua))
     for user in town.users.values():
         for leg, happened in user.events.items():
-            yield from (f"{leg}: {fault}" for fault in _unlawful(leg, happened))
+            yield from (f"{leg}: {fault}" for fault in unlawful(leg, happened))
     yield from _left_in_the_middle(town)
     if (
         town.orphans and not town.restarted and town.weather.loss < 0.4
@@ -252,40 +253,6 @@ def faults(town: Restless) -> Iterator[str]:
         yield f"nobody told {town.orphans} that the other had gone"
     if town.unanswered and not town.restarted:
         yield f"offers got no answer at all: {town.unanswered}"
-
-
-def _left(ua: UserAgent) -> Iterator[str]:
-    core = ua._core
-    kept = {
-        "legs": core.legs,
-        "dialogs": core.dialogs,
-        "client transactions": core.layer.clients,
-        "server transactions": core.layer.servers,
-        "merges": core.layer._merges,
-        "destinations": core.layer._towards,
-        "datagrams": core.datagrams,
-        "events": core.events,
-        "timers": [1] * len(core.timers),
-    }
-    for name, left in kept.items():
-        if left:
-            yield f"{len(left)} {name}"
-
-
-def _unlawful(leg: LegId, happened: list[UaEvent]) -> Iterator[str]:
-    """One beginning, one end, nothing impossible between."""
-    kinds = [type(event).__name__ for event in happened]
-    if kinds.count("LegGone") != 1 or kinds[-1] != "LegGone":
-        yield f"its end is not the last thing told of it: {kinds}"
-    if kinds.count("Ended") > 1:
-        yield "it ended twice"
-    if leg.startswith("out"):
-        if kinds.count("Answered") + kinds.count("Rejected") != 1:
-            yield f"not answered or rejected exactly once: {kinds}"
-        if "Rejected" in kinds and {"Ended", "OfferReceived"} & set(kinds):
-            yield f"something happened after it was rejected: {kinds}"
-    elif kinds[0] != "CallOffered" or ("Cancelled" in kinds and "Acknowledged" in kinds):
-        yield f"a leg that was offered went like this: {kinds}"
 
 
 def _left_in_the_middle(town: Restless) -> Iterator[str]:
