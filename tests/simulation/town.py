@@ -67,14 +67,27 @@ direction = "inbound"
 """
 
 
+OUTSIDE = """
+[peers.right]
+addresses = ["127.0.7.2"]
+next_hop = "127.0.7.2:5060"
+send_identity = true
+carry = ["Diversion", "History-Info"]
+"""
+
+
 @functools.cache
-def settings() -> Settings:
-    """Numbers 2000 before-ring, 2100 on-answer, 1900 confidential; everything else goes direct."""
+def settings(*, trusted: bool = True) -> Settings:
+    """Numbers 2000 before-ring, 2100 on-answer, 1900 confidential; everything else goes direct. `trusted`: the right
+    peer, which is a carrier otherwise.
+    """
     home = Path(tempfile.mkdtemp(prefix="qm_sip-town-"))
     shutil.copy(ROOT / "config/examples/load/regulation.toml", home)
     (home / "people.toml").write_text("".join(AGENT.format(number=number) for number in (1, 2)))
     (home / "lines.toml").write_text(RULES)
-    (home / "qm_sip.toml").write_text(NEIGHBOURS)
+    begin, end = NEIGHBOURS.index("[peers.right]"), NEIGHBOURS.index("[[routes]]")
+    text = NEIGHBOURS if trusted else NEIGHBOURS[:begin] + OUTSIDE + NEIGHBOURS[end:]
+    (home / "qm_sip.toml").write_text(text)
     folder = home / "prompts" / "en"
     folder.mkdir(parents=True)
     (folder / "short.toml").write_text("".join(f"{key} = {toml(value)}\n" for key, value in PROMPT.items()))
@@ -86,7 +99,8 @@ def settings() -> Settings:
 class Middle:
     """One life of the B2BUA: user agent, switchboard, engine, and a keeper whose disk takes a moment."""
 
-    def __init__(self, town: Town, life: int) -> None:
+    def __init__(self, town: Town, life: int, using: Settings | None = None) -> None:
+        self._using = using or settings()
         rng = random.Random(f"{town.seed} middle {life}")
         often = UserAgentSettings(session_expires=rng.choice([90, 1800]))
         self.ua = UserAgent(often, rng, lambda request, source: None)
@@ -97,7 +111,7 @@ class Middle:
         self._engine: SimEngine | None = None  # started when the first call wants it: few do
         self._town, self._leased = town, 0.0
         wall = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-        self.switchboard = Switchboard(self.ua, self, self, settings(), rng, lambda: wall)
+        self.switchboard = Switchboard(self.ua, self, self, self._using, rng, lambda: wall)
 
     def send(self, command: protocol.Command) -> None:
         """The switchboard's media."""
@@ -112,7 +126,7 @@ class Middle:
         self._town.wants_ticks = True
 
     def _started(self) -> SimEngine:
-        engine, using, now = SimEngine(self._town.seed), settings(), self._town.ns
+        engine, using, now = SimEngine(self._town.seed), self._using, self._town.ns
         engine.command(protocol.Configure(MIDDLE.host, 20000, 20999, "/journals", "/keys"), now)
         engine.command(protocol.Lease(), now)
         for prompt in using.library:

@@ -81,7 +81,7 @@ class Agent:
         for data, destination, local in self.ua.take_datagrams():
             assert local == US and len(data) <= MAX_BYTES
             ip_address(destination.host)  # a name would be looked up by the socket
-            assert 0 < destination.port < 65_536
+            assert 0 <= destination.port < 65_536  # 0, which a Via may name, is refused by the socket
             self.box.take(data)
 
     def _user(self, verb: str) -> None:
