@@ -528,6 +528,7 @@ class Server:
     def counts(self) -> Mapping[str, int]:
         here = {
             "sip_legs": self.switchboard.legs_shown,
+            "sip_transactions": self.switchboard.transactions_shown,
             "lamps_watched": self.ua.watches,
             **{f"lamps_{kind}": n for kind, n in sorted(self.ua.watch_counts.items())},
             "sip_garbage": self.ua.counts["garbage"],

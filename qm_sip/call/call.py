@@ -397,9 +397,11 @@ class Call:
 
     # ================================================================ telling, then talking
 
-    def acknowledged(self, leg: LegName, request: Request, now: float) -> None:
-        """An ACK: he is really there."""
-        self.exchange.acknowledged(leg, request, now)
+    def acknowledged(self, leg: LegName, request: Request, now: float, *, late: bool = False) -> None:
+        """An ACK: he is really there. Without the answer that he owes there is no session to be in (13.2.1)."""
+        if late and not self.exchange.acknowledged(leg, request, now):
+            self.hang_up(now, "media")
+            return
         self.resumed(now)
         if leg != "caller" or self.state not in (State.ANSWERED, State.JOINING):
             return

@@ -75,21 +75,30 @@ class Exchange:
         """We offered in our 200: this leg's ACK carries the answer."""
         self._late = leg
 
-    def acknowledged(self, leg: LegName, request: Request, now: float) -> None:
-        """An ACK. If it carries a late answer, that is learned, and on a direct call handed on."""
-        if self._late != leg or not request.body:
-            return
-        self._late = None
-        theirs = read_sdp(request)
-        if theirs is not None and holds(theirs):
-            self._hold(leg, now)
-        elif theirs is not None:
-            self._resume(leg, now)
-        self.learn(leg, theirs)
-        if isinstance(self.plan, Direct) and theirs is not None:
+    def acknowledged(self, leg: LegName, request: Request, now: float) -> bool:
+        """The ACK or PRACK that answers a late offer: that is learned, and on a direct call handed on. One without an
+        answer that can be read leaves all as it stood (RFC 3261 14.1). False: nothing has ever stood.
+        """
+        if self._late != leg:
+            return True
+        self._late, said = None, read_sdp(request)
+        theirs = said or self.sessions[leg].theirs
+        if theirs is None:
+            return False
+        if said is not None:
+            self._takes_up(leg, said, now)
+        if isinstance(self.plan, Direct):
             across = other(leg)
             self.ua.ack(self.legs[across], self.plan.towards(self.sessions[across], theirs), now=now)
         self._perhaps_try(now)
+        return True
+
+    def _takes_up(self, leg: LegName, said: Sdp, now: float) -> None:
+        if holds(said):
+            self._hold(leg, now)
+        else:
+            self._resume(leg, now)
+        self.learn(leg, said)
 
     @property
     def busy(self) -> bool:

@@ -298,7 +298,7 @@ class Switchboard:
             case sip.Rejected():
                 call.callee_refused(event.status, event.response, now)
             case sip.Acknowledged():
-                call.acknowledged(leg, event.request, now)
+                call.acknowledged(leg, event.request, now, late=event.late)
             case sip.EarlyAnswer():
                 call.early_answer(event.request, now)
             case sip.Refreshed():
@@ -498,6 +498,12 @@ class Switchboard:
     def legs_shown(self) -> int:
         """SIP legs that may be counted aloud: who watched those of a confidential call would know its time (I8)."""
         return self.ua.legs - len(self._loose) - sum(call.unsaid for call, _ in self._legs.values())
+
+    @property
+    def transactions_shown(self) -> int:
+        """SIP transactions that may be counted aloud: those of the same legs (I8)."""
+        unsaid = [leg for leg, (call, _) in self._legs.items() if call.unsaid]
+        return self.ua.transactions - sum(self.ua.transactions_of(leg) for leg in (*unsaid, *self._loose))
 
     @property
     def calls_shown(self) -> int:

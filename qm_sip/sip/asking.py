@@ -363,13 +363,21 @@ class Asking:
         """A transaction has ended."""
         self.live.discard(transaction)
         sent = self.sent.pop(transaction, None)
-        if sent is not None and sent.transaction is transaction and sent.guard is not None:
-            sent.guard.cancel()
+        if sent is not None and sent.transaction is transaction:
+            self._let_go(sent)
         if self.pending is transaction:
             self.pending = None
         for token in [t for t, asked in self.asked.items() if asked is transaction]:
             del self.asked[token]
         self._check_gone()
+
+    def _let_go(self, sent: Sent) -> None:
+        """No copy of its 2xx is recognised from now on: an ACK that is still owed can only be paid now (13.2.2.4)."""
+        if sent.guard is not None:
+            sent.guard.cancel()
+        for tag in [tag for tag, ack in sent.acks.items() if ack is None]:
+            if (dialog := self.find(tag)) is not None:
+                self._ack(sent, dialog, None)
 
     def _check_gone(self) -> None:
         busy = self.live or self.unacked or self.ending

@@ -78,10 +78,13 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """The ACK of our 2xx (first answer or a re-INVITE's) arrived; it carries the answer of a late offer."""
+    """The ACK of our 2xx (first answer or a re-INVITE's) arrived. `late`: the INVITE brought no offer, so that ours
+    stood in the 2xx at the latest, and this carries the answer, unless a PRACK has.
+    """
 
     leg: LegId
     request: Request
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

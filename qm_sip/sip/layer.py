@@ -50,6 +50,10 @@ class TransactionLayer:
         self._merges: dict[Key, Transaction] = {}
         self._towards: dict[Address, dict[Transaction, None]] = {}  # in the order they began
 
+    def __len__(self) -> int:
+        """How many transactions have not terminated."""
+        return len(self.clients) + len(self.servers)
+
     def request(
         self, request: Request, destination: Address, local: Address, user: User, now: float
     ) -> Transaction:

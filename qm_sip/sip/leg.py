@@ -157,7 +157,8 @@ class Leg(Offering):
         if waiting.timer is not None:
             waiting.timer.cancel()
         if self.phase is Phase.UP:
-            self.core.emit(events.Acknowledged(self.name, request))
+            late = not has_sdp(waiting.transaction.request)
+            self.core.emit(events.Acknowledged(self.name, request, late))
             if self.bye_wanted is not None and not self.unacked:
                 self._send_bye(self.bye_wanted, now)
             else:

@@ -146,6 +146,16 @@ class UserAgent:
         """How many legs are not gone yet."""
         return len(self._core.legs)
 
+    @property
+    def transactions(self) -> int:
+        """How many transactions have not terminated, of all legs."""
+        return len(self._core.layer)
+
+    def transactions_of(self, leg: LegId) -> int:
+        """How many of them are this leg's."""
+        found = self._core.legs.get(leg)
+        return len(found.live) if found is not None else 0
+
     def legs_with(self, call_id: str) -> tuple[LegId, ...]:
         """The legs that are not gone yet of this Call-ID: one as a rule, of several forks more."""
         return tuple(self._core.named.get(call_id, ()))

@@ -77,7 +77,7 @@ carry = ["Diversion", "History-Info"]
 
 
 @functools.cache
-def settings(*, trusted: bool = True) -> Settings:
+def settings(neighbours: str = NEIGHBOURS, *, trusted: bool = True) -> Settings:
     """Numbers 2000 before-ring, 2100 on-answer, 1900 confidential; everything else goes direct. `trusted`: the right
     peer, which is a carrier otherwise.
     """
@@ -85,8 +85,8 @@ def settings(*, trusted: bool = True) -> Settings:
     shutil.copy(ROOT / "config/examples/load/regulation.toml", home)
     (home / "people.toml").write_text("".join(AGENT.format(number=number) for number in (1, 2)))
     (home / "lines.toml").write_text(RULES)
-    begin, end = NEIGHBOURS.index("[peers.right]"), NEIGHBOURS.index("[[routes]]")
-    text = NEIGHBOURS if trusted else NEIGHBOURS[:begin] + OUTSIDE + NEIGHBOURS[end:]
+    begin, end = neighbours.index("[peers.right]"), neighbours.index("[[routes]]")
+    text = neighbours if trusted else neighbours[:begin] + OUTSIDE + neighbours[end:]
     (home / "qm_sip.toml").write_text(text)
     folder = home / "prompts" / "en"
     folder.mkdir(parents=True)
@@ -102,8 +102,7 @@ class Middle:
     def __init__(self, town: Town, life: int, using: Settings | None = None) -> None:
         self._using = using or settings()
         rng = random.Random(f"{town.seed} middle {life}")
-        often = UserAgentSettings(session_expires=rng.choice([90, 1800]))
-        self.ua = UserAgent(often, rng, lambda request, source: None)
+        self.ua = town.agent(rng)
         self.told: Counter[str] = Counter()  # events of its user agent, by kind
         self.words: list[Word] = []
         self.commands: list[protocol.Command] = []
@@ -127,7 +126,8 @@ class Middle:
 
     def _started(self) -> SimEngine:
         engine, using, now = SimEngine(self._town.seed), self._using, self._town.ns
-        engine.command(protocol.Configure(MIDDLE.host, 20000, 20999, "/journals", "/keys"), now)
+        address = using.config.server.media.address
+        engine.command(protocol.Configure(address, 20000, 20999, "/journals", "/keys"), now)
         engine.command(protocol.Lease(), now)
         for prompt in using.library:
             engine.add_file(prompt.path, prompt.path.read_bytes())
@@ -210,6 +210,11 @@ class Town:
     @property
     def ns(self) -> int:
         return int(self.now * NS)
+
+    def agent(self, rng: random.Random) -> UserAgent:
+        """That of the middle."""
+        often = UserAgentSettings(session_expires=rng.choice([90, 1800]))
+        return UserAgent(often, rng, lambda request, source: None)
 
     def _new_user(self, address: Address) -> User:
         rng = random.Random(f"{self.seed} {address.host} {next(self._lives)}")
