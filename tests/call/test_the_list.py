@@ -384,20 +384,32 @@ def test_14_the_origin_is_ours_on_each_leg_and_its_version_counts_changes(number
     assert seen["b"][-1][1] - seen["b"][0][1] == 2 and seen["a"][-1][1] > seen["a"][0][1] - 1
 
 
+VIDEO = "m=video 4010 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+
+
+def test_14_an_answer_of_our_own_refuses_by_port_0_and_mirrors_the_direction() -> None:
+    """The same where we answer before anybody rings, to tell the caller of the recording."""
+    for direction, mirrored in (("sendrecv", b"sendrecv"), ("sendonly", b"recvonly")):
+        between = Between()
+        a = between.dial("2000", sdp(more=f"a={direction}\r\n{VIDEO}"))
+        ok = a.answered()
+        assert len(ports(ok)) == 2 and ports(ok)[0] > 0 and ports(ok)[1] == 0
+        assert b"a=" + mirrored in ok.body
+
+
 @pytest.mark.parametrize("number", ["7000", "2100"])
 def test_14_as_many_streams_as_were_offered_and_hold_goes_by_direction(number: str) -> None:
     """Elsewhere a video that is not wanted is left out of the answer, and everything after it shifts; or hold is
     written as 0.0.0.0, or answered with `sendrecv`.
     """
-    video = "m=video 4010 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
     between = Between()
-    a, b = between.ringing(number, sdp(more=video))
+    a, b = between.ringing(number, sdp(more=VIDEO))
     b.reply(b.invite, 200, ANSWER + b"m=video 0 RTP/AVP 96\r\n" if len(ports(b.invite)) == 2 else ANSWER)
     ok = a.answered()
     assert len(ports(ok)) == 2 and ports(ok)[0] > 0 and ports(ok)[1] == 0
     between.run(2.0)
     b.hear()
-    a.reinvite(sdp(4000, version=2, more="a=sendonly\r\n" + video.replace("4010", "0")))
+    a.reinvite(sdp(4000, version=2, more="a=sendonly\r\n" + VIDEO.replace("4010", "0")))
     asked = b.request("INVITE")
     assert b"a=sendonly" in asked.body and b"0.0.0.0" not in asked.body
     streams = b"m=video 0 RTP/AVP 96\r\n" if len(ports(asked)) == 2 else b""
@@ -452,12 +464,12 @@ def test_16_another_answer_has_another_tag_and_if_he_wants_one_dialog_a_reinvite
     """Elsewhere a queue's music and the agent's phone are two answers in one dialog, where the first one is final: the
     caller goes on hearing the first, or nobody.
     """
-    for extra, tags in ((), 2), (("Request-Disposition: no-fork",), 1):
+    for extra, tags in ((), 3), (("Request-Disposition: no-fork",), 1):
         between = Between()
         a = between.dial("7000", OFFER, *extra)
         b = between.called()
-        b.reply(b.invite, 183, sdp(6000, host="192.0.2.60"))
-        b.reply(b.invite, 183, sdp(6000, host="192.0.2.60"))
+        for port in (6000, 6000, 6002):
+            b.reply(b.invite, 183, sdp(port, host="192.0.2.60"))
         b.reply(b.invite, 200, ANSWER)
         said = [message for message in a.hear() if isinstance(message, Response) and message.body]
         by_tag: dict[str | None, set[bytes]] = {}
@@ -848,6 +860,9 @@ def test_30_who_somebody_is_crosses_only_within_trust_and_lists_keep_their_order
         "reason=no-answer",
         "reason=unconditional",
     ]
+    between.dial("3000", OFFER, *LISTS)
+    carrier = between.called(OUTSIDE)
+    assert b"pbx.inside" not in carrier.invite.to_bytes(), "whether he asks for privacy or not"
     between.dial("3000", OFFER, *LISTS, "Privacy: id")
     out = between.called(OUTSIDE)
     text = out.invite.to_bytes()

@@ -454,13 +454,13 @@ def test_23_hops_are_counted_through_us() -> None:
 
 
 def test_23_names_are_read_whatever_their_case() -> None:
-    """Elsewhere `call-id` or `transport=UDP` in another case is not known."""
+    """Elsewhere `call-id` or `transport=TCP` in another case is not known."""
     between = Between()
     lines = [
         "INVITE SIP:7000@192.0.2.9;TRANSPORT=UDP SIP/2.0",
         "v: SIP/2.0/udp 192.0.2.1:5060;BRANCH=z9hG4bK-case;RPort",
         *["MAX-forwards: 9", "f: <SIP:1@192.0.2.1>;TAG=a1", "t: <sip:7000@x>", "i: case", "cSEQ: 1 INVITE"],
-        *["m: <sip:me@192.0.2.1:5061;Transport=UDP>", "c: Application/SDP", "k: TIMER,100REL"],
+        *["m: <sip:me@192.0.2.1:5061;Transport=TCP>", "c: Application/SDP", "k: TIMER,100REL"],
     ]
     between.receive(
         whole(lines, ("content-TYPE: application/sdp",), OFFER).replace(b"c: Application/SDP\r\n", b"")
@@ -475,7 +475,7 @@ def test_23_names_are_read_whatever_their_case() -> None:
     a.ask("ACK")
     b.ask("BYE", b"", cseq=1)
     (bye,) = (said for said in between.hear(LEFT) if isinstance(said.message, Request))
-    assert bye.to == LEFT._replace(port=5061)
+    assert bye.to == Address(LEFT.host, 5061, "tcp")
 
 
 SECOND = Address("192.0.2.4", 5060)
