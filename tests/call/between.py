@@ -202,7 +202,9 @@ class Between:
         """A call to that number."""
         talk = Talk(self, at, f"call-{next(self._order)}", "a1", number)
         talk.invite = talk.ask("INVITE", body, *extra)
-        talk.expect("100 INVITE")
+        trying = next(said for said in self._unheard if said.message.call_id == talk.call_id)
+        assert kind_of(trying.message) == "100 INVITE"
+        self._unheard.remove(trying)
         return talk
 
     def called(self, at: Address = RIGHT) -> Talk:
