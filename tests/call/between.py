@@ -112,7 +112,7 @@ class Between:
         self._order = itertools.count()
         self.said: list[Said] = []
         self._unheard: list[Said] = []
-        self.middle = Middle(self, 0, self.using)  # type: ignore[arg-type]
+        self.middle = Middle(self, 0, self.using, self._made)  # type: ignore[arg-type]
         self.middle.switchboard.set_credentials({"outside": Credentials("qm", Private(PASSWORD))})
 
     # ---- what the middle asks of whoever it lives with
@@ -121,7 +121,7 @@ class Between:
     def ns(self) -> int:
         return int(self.now * NS)
 
-    def agent(self, rng: random.Random) -> UserAgent:
+    def _made(self, rng: random.Random) -> UserAgent:
         config = self.using.config
         self.door = Doorkeeper(rules_of(config), rng, SecurityLog(logging.getLogger("qm_sip.security")))
         ua = UserAgent(self._agent, rng, self.door, self._prack)

@@ -96,13 +96,25 @@ def settings(neighbours: str = NEIGHBOURS, *, trusted: bool = True) -> Settings:
     return Settings(config, prompts.load(home / "prompts"))
 
 
+def often_refreshed(rng: random.Random) -> UserAgent:
+    """That of the middle: everybody may come in, and some sessions are short."""
+    often = UserAgentSettings(session_expires=rng.choice([90, 1800]))
+    return UserAgent(often, rng, lambda request, source: None)
+
+
 class Middle:
     """One life of the B2BUA: user agent, switchboard, engine, and a keeper whose disk takes a moment."""
 
-    def __init__(self, town: Town, life: int, using: Settings | None = None) -> None:
+    def __init__(
+        self,
+        town: Town,
+        life: int,
+        using: Settings | None = None,
+        agent: Callable[[random.Random], UserAgent] | None = None,
+    ) -> None:
         self._using = using or settings()
         rng = random.Random(f"{town.seed} middle {life}")
-        self.ua = town.agent(rng)
+        self.ua = (agent or often_refreshed)(rng)
         self.told: Counter[str] = Counter()  # events of its user agent, by kind
         self.words: list[Word] = []
         self.commands: list[protocol.Command] = []
@@ -210,11 +222,6 @@ class Town:
     @property
     def ns(self) -> int:
         return int(self.now * NS)
-
-    def agent(self, rng: random.Random) -> UserAgent:
-        """That of the middle."""
-        often = UserAgentSettings(session_expires=rng.choice([90, 1800]))
-        return UserAgent(often, rng, lambda request, source: None)
 
     def _new_user(self, address: Address) -> User:
         rng = random.Random(f"{self.seed} {address.host} {next(self._lives)}")
