@@ -30,6 +30,7 @@ import uvloop
 
 from qm_sip.announce.coverage import load_for
 from qm_sip.announce.prompts import PromptLibrary
+from qm_sip.beside import Beside
 from qm_sip.call.call import Call
 from qm_sip.call.capture import agent_of
 from qm_sip.call.states import State
@@ -143,6 +144,8 @@ class Server:
         await self._start_engine()
         await self.tracer.start()
         self._closers.append(self.tracer.stop)
+        await self.beside.start()
+        self._closers.append(self.beside.stop)
         await self.whereabouts.use(config)
         await self.endpoint.start()
         self._closers.append(self.endpoint.stop)
@@ -216,6 +219,7 @@ class Server:
         )
         self.switchboard.identities = self._identities
         self.tracer = Tracer(self.switchboard, self.endpoint, self._config)
+        self.beside = Beside(self.switchboard, self._config, self._after)
 
     def _config(self) -> Config:
         return self.settings.config
@@ -446,6 +450,10 @@ class Server:
     def tap(self) -> Tap | None:
         return self.tracer.tap
 
+    @property
+    def asterisk(self) -> str:
+        return self.beside.status()
+
     def keep(self, word: Word) -> None:
         self.keeper.keep(word)
 
@@ -539,6 +547,7 @@ class Server:
             "rtp_strangers": self._strangers,
             "engine_deaths": self._engine_deaths,
             **self.tracer.counts(),
+            **self.beside.counts(),
         }
         return {**here, **dict(sorted(self.keeper.counts.items()))}
 
@@ -557,6 +566,7 @@ class Server:
         settings, trust = Settings(config, load_for(config)), _trusted(config, self.whereabouts)
         rules, credentials = rules_of(config, self._identities), _credentials(config)
         await self.whereabouts.use(config)
+        await self.beside.use(config)
         self.settings = settings
         self.door.use(rules)
         self.endpoint.use(trust)

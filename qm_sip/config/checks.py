@@ -84,6 +84,17 @@ def tracing_is_sound(config: Config, complain: Complain) -> None:
         complain(SERVER, "nothing is exported without [trace] on", ("hep", "collector"), "trace.on = true")
 
 
+def asterisk_is_whole(config: Config, complain: Complain) -> None:
+    """Its file may be named by the environment, and is read at the start."""
+    asterisk = config.server.asterisk
+    given = sorted(asterisk.model_fields_set - {"address"})
+    if asterisk.address is None and given:
+        complain(SERVER, "says nothing without an address", ("asterisk", given[0]), "asterisk.address")
+    for key in ("ca_file", "tls_name"):
+        if getattr(asterisk, key) and not asterisk.tls:
+            complain(SERVER, "says nothing without TLS", ("asterisk", key), "asterisk.tls = true")
+
+
 def only_trusted_peers_dial_codes(config: Config, complain: Complain) -> None:
     """Whose phone it is, is what the peer says."""
     for name, peer in config.server.peers.items():
@@ -565,6 +576,7 @@ CHECKS: tuple[Callable[[Config, Complain], None], ...] = (
     routes_do_not_clash,
     peers_are_distinct,
     tracing_is_sound,
+    asterisk_is_whole,
     only_trusted_peers_dial_codes,
     passwords_are_asked_for,
     strangers_name_no_line,

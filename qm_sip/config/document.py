@@ -40,7 +40,7 @@ _ENVIRONMENT = """## The environment
 A variable replaces one key of qm_sip.toml; lists are separated by commas, relative paths count from the
 working directory. Beside those below: `QM_SIP_PEER_<NAME>_NEXT_HOP` and `QM_SIP_PEER_<NAME>_ADDRESSES` (name
 in capitals, `-` as `_`), `QM_SIP_ROUTE_NEXT_HOP` (the next hop of the one peer that calls go to), and
-`QM_SIP_KEYS_<PURPOSE>_RECIPIENTS`.
+`QM_SIP_KEYS_<PURPOSE>_RECIPIENTS`. `QM_SIP_ASTERISK_SECRET` is the secret itself, instead of `asterisk.secret_file`.
 """
 
 _NOT_BUILT = """## Not built yet

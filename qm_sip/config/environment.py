@@ -18,7 +18,8 @@ from qm_sip.errors import ConfigError
 
 Raw = dict[str, Any]
 
-_TABLES = ("sip", "media", "storage", "control", "prompts")
+_TABLES = ("sip", "media", "storage", "control", "prompts", "asterisk")
+_SECRETS = ("QM_SIP_ASTERISK_SECRET",)  # no settings: read where they are needed, and shown nowhere
 _LISTS = {("sip", "listen"), ("sip", "carry_headers")}
 _PEER_KEYS = {"_NEXT_HOP": "next_hop", "_ADDRESSES": "addresses"}
 
@@ -41,6 +42,8 @@ def override(raw: Raw, environ: Mapping[str, str]) -> tuple[Raw, dict[tuple[str,
     for variable in sorted(name for name in environ if name.startswith("QM_SIP_")):
         value = environ[variable]
         path: tuple[str, ...] | None = None
+        if variable in _SECRETS:
+            continue
         if variable in known:
             path = known[variable]
             _set(merged, path, _value(path, value))
@@ -74,6 +77,8 @@ def _value(path: tuple[str, ...], value: str) -> object:
     if path in _LISTS:
         return _parts(value)
     default = getattr(Server.model_fields[path[0]].default, path[1])
+    if isinstance(default, bool):
+        return {"true": True, "false": False}.get(value.lower(), value)
     if value and isinstance(default, Path):  # settings whose default is a path are paths; numbers, numbers
         return str(Path(value).absolute())
     return int(value) if isinstance(default, int) and value.isascii() and value.isdigit() else value

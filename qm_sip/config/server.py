@@ -37,6 +37,7 @@ Prack = Literal["no", "yes", "required"]
 Right = Literal["carry", "toggle", "listen", "watch"]
 Algorithm = Literal["SHA-512-256", "SHA-256", "MD5"]
 Limit = Annotated[int, Field(ge=0)]
+NameOfUser = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,79}$")]
 Count = Annotated[int, Field(ge=1, le=20_000)]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 
@@ -218,6 +219,33 @@ class Lamps(Model):
     """How long after a NOTIFY the next one follows at the earliest; the first change is told at once. Unit: time."""
 
 
+class Asterisk(Model):
+    """The manager (AMI) of the Asterisk beside us: who is in its bridges, the agents' record key, lamps. A reload
+    changes it. Without it calls go as ever, and less is known (docs/beside-your-pbx.md).
+    """
+
+    address: OptionalSocketAddress = None
+    """Where it listens (`bindaddr` and `port` of manager.conf). Unit: address:port. Empty: it is not asked."""
+    user: NameOfUser = "qm-sip"
+    """Its section in manager.conf."""
+    secret_file: OptionalPath = None
+    """File that holds the secret of that section, alone on its first line; or the variable QM_SIP_ASTERISK_SECRET holds
+    it. Without TLS it is shown by MD5, and never sent. Unit: path, from this file's directory.
+    """
+    tls: bool = False
+    """Whether it listens on TLS there (`tlsbindaddr`)."""
+    ca_file: OptionalPath = None
+    """Whose signature under its certificate we believe, in PEM. Empty: the system's. Unit: path."""
+    tls_name: OptionalName = ""
+    """What must be in its certificate. Empty: the address. Unit: domain or IP address."""
+    away: Literal["not-recorded", "recorded"] = "not-recorded"
+    """What becomes of calls while it cannot be heard. not-recorded: nothing is kept or heard meanwhile, for who is in a
+    call is then not known. recorded: as without it, by what SIP tells. Calls go on either way.
+    """
+    lamps: bool = True
+    """Whether its device states `Custom:priv-`, `Custom:rec-` and `Custom:lis-` of each agent's extension are set."""
+
+
 class Trace(Model):
     """What is kept of signalling, for `qm-sip trace`: in memory alone, gone with the process. A reload changes it."""
 
@@ -383,6 +411,7 @@ class Server(Model):
     storage: Storage = Storage()
     control: Control = Control()
     lamps: Lamps = Lamps()
+    asterisk: Asterisk = Asterisk()
     trace: Trace = Trace()
     hep: Hep = Hep()
     prompts: Prompts = Prompts()

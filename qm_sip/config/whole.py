@@ -226,6 +226,7 @@ def _located(server: Server, directory: Path) -> Server:
             "sip": server.sip.model_copy(update={"tls": tls}),
             "storage": storage,
             "control": server.control.model_copy(update={"socket": home / server.control.socket}),
+            "asterisk": _files(server.asterisk, home, "secret_file", "ca_file"),
             "hep": _files(server.hep, home, "key_file"),
             "prompts": server.prompts.model_copy(update={"directory": home / server.prompts.directory}),
             "peers": MappingProxyType(peers),

@@ -58,6 +58,10 @@ class ServerState(steering.Steered, Protocol):
     def tap(self) -> Tap | None:
         """Whoever looks at signalling; None: nothing is traced."""
 
+    @property
+    def asterisk(self) -> str:
+        """How it stands with Asterisk's manager, in one line."""
+
     def keep(self, word: Word) -> None:
         """Have something written down."""
 
@@ -113,6 +117,7 @@ class Live:
             "regulation": config.regulation.regulation.version,
             "regulation_status": config.regulation.regulation.status,
             "regulation_lacks": config.regulation.regulation.lacks(datetime.now(UTC).date()),
+            "asterisk": self._state.asterisk,
             "versions": config.versions._asdict(),
             "overdue": await self._state.reaper.overdue(datetime.now(UTC)),
             "counts": dict(self._state.counts()),

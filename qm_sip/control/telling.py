@@ -16,6 +16,8 @@ OF_CALLS = {
         "The engine refused to keep anything: what it knows was told does not cover what was asked."
     ),
     "journal-failed": "The recording could not be written (disk full, I/O error).",
+    "recorded-by-pbx": "Asterisk itself recorded the call (MixMonitor), which nothing here can prevent.",
+    "heard-by-pbx": "Asterisk itself let somebody listen (ChanSpy, a snoop), which nothing here can prevent.",
     "no-lease": "The engine heard nothing from the server for three seconds and paused every recording.",
     "new-party-not-told": "Another outside party came into the call and has not been told.",
     "became-confidential": "A confidential party came into the call; from then on only a count exists.",

@@ -78,6 +78,7 @@ class State:
     presets: Presets = field(default_factory=Presets)
     kept: list[Word] = field(default_factory=list)
     paused: bool = False
+    asterisk: str = "heard"
     requested: bool = False
     sessions: list[Mapping[str, Any]] = field(default_factory=list)
     dialled: list[str] = field(default_factory=list)

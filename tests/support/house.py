@@ -12,6 +12,7 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from qm_sip.demo import audio
@@ -44,7 +45,9 @@ NOTICE = {
 class House:
     """See the module's docstring. A phone that was once asked for stays until the end."""
 
-    def __init__(self, site: Site, pbx: Asterisk, work: Path) -> None:
+    def __init__(
+        self, site: Site, pbx: Asterisk, work: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.site, self.pbx, self.work = site, pbx, work
         self._phones: dict[str, Phone] = {}
         self._known: set[str] = set()
@@ -56,7 +59,7 @@ class House:
         _put_notice(prompts / "en", NOTICE_HZ + 10)  # two prompts may not sound the same
         self._write()
         self._usual = (self.config / "lines.toml").read_text()
-        environment = {"QM_SIP_PROMPTS_DIRECTORY": str(prompts)}
+        environment = {"QM_SIP_PROMPTS_DIRECTORY": str(prompts), **(environment or {})}
         self.server = Server(self.config, work / "server", network=site.network, environment=environment)
 
     def _write(self, more: str = "", changes: dict[str, str] | None = None) -> None:

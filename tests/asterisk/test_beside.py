@@ -1,0 +1,163 @@
+"""What Asterisk's manager tells of calls beside a real Asterisk 22: the agent's record key, who is there, alarms."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from qm_sip.demo.counter import RtpCounter
+from tests.support import site as sites
+from tests.support.house import RECORDER, House
+from tests.support.recorded import Row, until
+from tests.support.site import ASTERISK, Site
+
+SECRET = "for-the-demo-only"  # of site/manager.conf
+
+
+@pytest.fixture(scope="module")
+def shared_house(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """As everybody's, and its server hears Asterisk's manager."""
+    work = tmp_path_factory.mktemp("house")
+    with ExitStack() as stack:
+        here = sites.network()
+        stack.callback(here.close)
+        site = Site(here, work, stack)
+        environment = {"QM_SIP_ASTERISK_ADDRESS": "127.0.0.1:5038", "QM_SIP_ASTERISK_SECRET": SECRET}
+        house = House(site, site.asterisk(tree), work, environment)
+        stack.enter_context(house.server)
+        house.pbx.wait_device("PJSIP/qm-sip", "NOT_INUSE", 15)
+        heard(house)
+        yield house
+
+
+def heard(house: House, seconds: float = 10) -> None:
+    until(lambda: house.server.ask("status")["asterisk"] == "heard", seconds, "word of Asterisk's manager")
+
+
+def count(house: House, name: str) -> int:
+    return int(house.server.ask("status")["counts"][name])
+
+
+def spans(house: House, row: Row) -> list[tuple[str, str]]:
+    return [(span["state"], span["reason"]) for span in house.explain(row["call"])["spans"]]
+
+
+def test_the_agents_record_key_makes_the_call_private(house: House) -> None:
+    """*77 is Asterisk's own (applicationmap): no key reaches us, and it would work with direct media too."""
+    talk = house.begin()
+    with RtpCounter(house.site.network, [RECORDER]) as counter:
+        time.sleep(1.0)
+        talk.called.dtmf("*77", call=talk.called_call)
+        until(lambda: count(house, "asterisk_toggles") == 1, 5, "toggle")
+        time.sleep(2.0)
+        before = counter.packets(RECORDER)
+        time.sleep(0.5)
+        assert counter.packets(RECORDER) == before
+    talk.end()
+    row = house.ended()
+    proof = house.server.ask("private_proof", call=row["call"], **{"as": "a1"})
+    assert (proof["private"], proof["path"], proof["recorded_after"]) == (True, "direct", 0)
+    assert count(house, "asterisk_toggles_ignored") == 0
+
+
+def test_three_in_the_agents_phone_are_not_recorded_while_they_are_three(house: House) -> None:
+    third = house.phone("1002")
+    talk = house.begin()
+    time.sleep(1.5)
+    agent, since = talk.called, third.mark()
+    agent.hold(call=talk.called_call)
+    second = agent.call(f"sip:1002@{ASTERISK}")
+    agent.wait_for("confirmed", call=second)
+    theirs = third.wait_for("confirmed", since=since)["call"]
+    time.sleep(0.5)
+    agent.unhold(call=talk.called_call)
+    time.sleep(1.0)
+    agent.hangup(call=second)
+    third.wait_for("disconnected", call=theirs)
+    time.sleep(1.5)
+    talk.end()
+    row = house.ended(house.new_calls()[0]["call"])
+    told = spans(house, row)
+    assert ("pause", "conference") in told
+    assert [state for state, _ in told].count("recorded") >= 2
+    assert told[-1][0] == "recorded"
+
+
+def test_attended_each_agent_has_a_recording_of_his_own(house: House) -> None:
+    """As without the manager: what both tell is one change."""
+    asked = house.phone("1002")
+    talk = house.begin()
+    time.sleep(1.5)
+    agent, since = talk.called, asked.mark()
+    agent.hold(call=talk.called_call)
+    second = agent.call(f"sip:1002@{ASTERISK}")
+    agent.wait_for("confirmed", call=second)
+    asked.wait_for("confirmed", since=since)
+    time.sleep(0.5)
+    agent.transfer_to(second, call=talk.called_call)
+    agent.hang_up_all()
+    agent.wait_for("disconnected", call=talk.called_call)
+    time.sleep(1.5)
+    talk.caller.hangup(call=talk.caller_call)
+    row = house.ended(house.new_calls()[0]["call"])
+    assert len(row["recordings"]) == 2, row
+
+
+def test_asterisk_that_records_by_itself_is_an_alarm(house: House) -> None:
+    for module in ("app_mixmonitor.so", "app_chanspy.so"):
+        house.pbx.rx(f"module load {module}")
+    try:
+        talk = house.begin()
+        channels = house.pbx.rx("core show channels concise").splitlines()
+        phone = next(line.split("!")[0] for line in channels if line.startswith("PJSIP/1001-"))
+        house.pbx.rx(f"mixmonitor start {phone} /tmp/x.wav")
+        until(lambda: count(house, "asterisk_recorded_by_pbx") == 1, 5, "alarm")
+        house.pbx.rx(f"mixmonitor stop {phone}")
+        house.pbx.rx("dialplan add extension 8002,1,ChanSpy(PJSIP/1001,q) into from-phones")
+        spy = house.phone("1050")
+        mine = spy.call(f"sip:8002@{ASTERISK}")
+        until(lambda: count(house, "asterisk_heard_by_pbx") == 1, 5, "alarm")
+        spy.hangup(call=mine)
+        talk.end()
+    finally:
+        for module in ("app_mixmonitor.so", "app_chanspy.so"):
+            house.pbx.rx(f"module unload {module}")
+    row = house.ended(house.new_calls()[0]["call"])
+    assert {"recorded-by-pbx", "heard-by-pbx"} <= set(row["reasons"])
+    assert "Asterisk itself recorded" in str(house.explain(row["call"]))
+    assert "ALARM" in house.server.log.read_text()
+
+
+def kick(house: House) -> None:
+    """End our session, as a reload alone does not."""
+    sessions = (line.split() for line in house.pbx.rx("manager show connected").splitlines())
+    ours = next(columns for columns in sessions if columns[:1] == ["qm-sip"])
+    house.pbx.rx(f"manager kick session {ours[4]}")
+
+
+def test_the_manager_goes_and_comes_back_in_mid_call(house: House) -> None:
+    """The call goes on; nothing is kept while it is away, and then it is recorded again."""
+    conf = house.pbx.run_directory / "etc" / "manager.conf"
+    whole = conf.read_text()
+    talk = house.begin()
+    time.sleep(1.5)
+    try:
+        conf.write_text(whole.replace("enabled=yes", "enabled=no"))
+        house.pbx.rx("manager reload")
+        kick(house)
+        away = lambda: house.server.ask("status")["asterisk"].startswith("not heard")  # noqa: E731
+        until(away, 15, "loss of Asterisk's manager")
+        time.sleep(1.0)
+    finally:
+        conf.write_text(whole)
+        house.pbx.rx("manager reload")
+    heard(house, 40)
+    time.sleep(2.0)
+    talk.end()
+    told = spans(house, house.ended(house.new_calls()[0]["call"]))
+    assert ("pause", "pbx-away") in told
+    assert told[-1][0] == "recorded"
