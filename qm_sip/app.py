@@ -219,7 +219,7 @@ class Server:
         )
         self.switchboard.identities = self._identities
         self.tracer = Tracer(self.switchboard, self.endpoint, self._config)
-        self.beside = Beside(self.switchboard, self._config, self._after)
+        self.beside = Beside(self.switchboard, self._config, self._after, lambda: self.lamps.lit)
 
     def _config(self) -> Config:
         return self.settings.config

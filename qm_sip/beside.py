@@ -6,6 +6,7 @@ calls while nothing is heard (`[asterisk] away`), and what `qm-sip status` says 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import ssl
@@ -13,17 +14,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from qm_sip.asterisk.ear import Ear
-from qm_sip.asterisk.manager import Account, Happening
+from qm_sip.asterisk.lamps import DeviceLamps, setting
+from qm_sip.asterisk.manager import Account, Booted, Happening
+from qm_sip.asterisk.message import Message
 from qm_sip.call.call import Call
 from qm_sip.call.switchboard import Switchboard
 from qm_sip.config import Config
 from qm_sip.config.server import Asterisk
 from qm_sip.errors import StartError
+from qm_sip.lamps.lamp import Lamp
 from qm_sip.net.ami import AmiLink, Where
 from qm_sip.private import Private
 
 log = logging.getLogger("qm_sip.asterisk")
 
+LAMPS = 0.1  # seconds until a lamp is told
+MOST_ROUNDS = 20  # of them at the end: Asterisk takes so many
 SECRET = "QM_SIP_ASTERISK_SECRET"
 UNKNOWN = (
     "not known meanwhile: who is in a call when SIP does not say it (three in a call, a phone's own conference, a hold"
@@ -35,10 +41,18 @@ UNKNOWN = (
 class Beside:
     """See the module's docstring."""
 
-    def __init__(self, board: Switchboard, config: Callable[[], Config], after: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        board: Switchboard,
+        config: Callable[[], Config],
+        after: Callable[[], None],
+        lit: Callable[[], frozenset[Lamp]],
+    ) -> None:
         self._board, self._config, self._after = board, config, after
         self.ear = Ear(board)
         self.link: AmiLink | None = None
+        self.lamps, self._lit, self._refused = DeviceLamps(), lit, 0
+        self._task: asyncio.Task[None] | None = None
         self._settings = Asterisk()
         self._where: Where | None = None
         board.on_call = self._begins
@@ -48,8 +62,20 @@ class Beside:
     async def start(self) -> None:
         """Raises StartError if the settings name a file that cannot be read."""
         await self.use(self._config())
+        self._task = asyncio.get_running_loop().create_task(self._keep_lamps())
 
     async def stop(self) -> None:
+        """The lamps go out first: nobody will know how they stand."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for _ in range(MOST_ROUNDS):
+            if not self._show(frozenset()):
+                break
+            await asyncio.sleep(0)
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
         if self.link is not None:
             await self.link.stop()
             self.link = None
@@ -60,7 +86,7 @@ class Beside:
         where = where_of(settings, os.environ)
         if where == self._where and settings == self._settings:
             return
-        await self.stop()
+        await self._disconnect()
         self._settings, self._where = settings, where
         if where is not None:
             self.link = AmiLink(where, self._hear, self._changed)
@@ -68,6 +94,8 @@ class Beside:
         self._tell_all(self._board.now())
 
     def _hear(self, happening: Happening, now: float) -> None:
+        if isinstance(happening, Booted):
+            self.lamps.forget()
         self.ear.hear(happening, now)
         self._after()
 
@@ -83,6 +111,7 @@ class Beside:
             call.pbx.away(True, now)
 
     def _changed(self, up: bool, now: float) -> None:
+        self.lamps.forget()
         self._tell_all(now)
         self._after()
 
@@ -90,6 +119,35 @@ class Beside:
         self._board.advance(now)
         for call in list(self._board):
             call.pbx.away(self._keeps_nothing, now)
+
+    # ---------------------------------------------------------------- lamps
+
+    async def _keep_lamps(self) -> None:
+        """What is lit, to Asterisk, soon after each change."""
+        while True:
+            await asyncio.sleep(LAMPS)
+            try:
+                self._show(self._lit())
+            except Exception:
+                log.exception("lamps could not be told, and will be")
+
+    def _show(self, lit: frozenset[Lamp]) -> int:
+        """Tell Asterisk what it does not know yet. Gives how many lamps that were."""
+        link, told = self.link, 0
+        if link is None or not link.up:
+            return 0
+        for name, state in self.lamps.due(self._config(), lit):
+            if not link.ask(setting(name, state), self._answered):
+                return told
+            self.lamps.told(name, state)
+            told += 1
+        return told
+
+    def _answered(self, answer: Message) -> None:
+        if answer.get("Response") == "Error":
+            if not self._refused:
+                log.error("Asterisk shows no lamps: %s (write=call in manager.conf)", answer.get("Message"))
+            self._refused += 1
 
     # ---------------------------------------------------------------- what is shown
 
@@ -107,7 +165,8 @@ class Beside:
         if self.link is None:
             return {}
         known = ("late", "toggles", "toggles_ignored", "recorded_by_pbx", "heard_by_pbx")
-        return {"asterisk_lost": self.link.lost, **{f"asterisk_{n}": self.ear.counts[n] for n in known}}
+        here = {"asterisk_lost": self.link.lost, "asterisk_lamps_refused": self._refused}
+        return {**here, **{f"asterisk_{n}": self.ear.counts[n] for n in known}}
 
 
 def where_of(settings: Asterisk, environ: Mapping[str, str]) -> Where | None:

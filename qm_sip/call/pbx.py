@@ -13,6 +13,9 @@ in the phone, or a queue that has answered for nobody. What it tells here is tak
 | the same as before, or as SIP says | nothing |
 | it cannot be heard | rests, if the settings say so |
 
+A rest begins `GRACE` later. That is less than the engine holds back, and drops when the rest begins: nothing that came
+meanwhile is kept. And what lasts some milliseconds only, like the end of a call or an attended transfer, costs nothing.
+
 The first one who is seen with a leg is the one that SIP has named; he is believed to be somebody else only if he is one
 of our own. Word that comes late may be true no more: then another is somebody unknown.
 """
@@ -30,7 +33,8 @@ from qm_sip.private import Private
 if TYPE_CHECKING:
     from qm_sip.call.call import Call
 
-SOON: Final = 1.0  # seconds; an attended transfer looks like a conference for some milliseconds
+GRACE: Final = 0.1  # seconds; half of what is held back
+SOON: Final = 1.0  # seconds until whoever is more than one is looked up
 NOBODY, CONFERENCE, HELD, AWAY = "nobody-there", "conference", "held-by-pbx", "pbx-away"
 
 
@@ -51,6 +55,7 @@ class Pbx:
         self._call = call
         self._with: dict[LegName, Sequence[Present]] = {}
         self._one: dict[LegName, tuple[str, tuple[Private[str], ...]]] = {}
+        self._since: dict[str, float] = {}  # why it rests, or will
 
     def company(self, leg: LegName, presents: Sequence[Present], now: float, *, late: bool = False) -> None:
         """Who is with that leg now."""
@@ -89,8 +94,17 @@ class Pbx:
             self._set(why, on, now)
 
     def _set(self, why: str, on: bool, now: float) -> None:
-        pausing = self._call.pausing
-        (pausing.rest if on else pausing.rest_over)(why, now)
+        call = self._call
+        if not on:
+            self._since.pop(why, None)
+            call.pausing.rest_over(why, now)
+        elif why not in self._since:
+            self._since[why] = now
+            call.desk.timers.start(now + GRACE, lambda at: self._lasts(why, now, at))
+
+    def _lasts(self, why: str, since: float, now: float) -> None:
+        if self._since.get(why) == since and not self._call.book.ended:
+            self._call.pausing.rest(why, now)
 
     def _shared(self, leg: LegName) -> bool:
         """Whether the agent's phone lets two calls hear each other. What a customer's does, nobody knows."""

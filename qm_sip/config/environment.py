@@ -20,7 +20,7 @@ Raw = dict[str, Any]
 
 _TABLES = ("sip", "media", "storage", "control", "prompts", "asterisk")
 _SECRETS = ("QM_SIP_ASTERISK_SECRET",)  # no settings: read where they are needed, and shown nowhere
-_LISTS = {("sip", "listen"), ("sip", "carry_headers")}
+_LISTS = {("sip", "listen"), ("sip", "carry_headers"), ("asterisk", "lamps")}
 _PEER_KEYS = {"_NEXT_HOP": "next_hop", "_ADDRESSES": "addresses"}
 
 

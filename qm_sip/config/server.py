@@ -242,8 +242,10 @@ class Asterisk(Model):
     """What becomes of calls while it cannot be heard. not-recorded: nothing is kept or heard meanwhile, for who is in a
     call is then not known. recorded: as without it, by what SIP tells. Calls go on either way.
     """
-    lamps: bool = True
-    """Whether its device states `Custom:priv-`, `Custom:rec-` and `Custom:lis-` of each agent's extension are set."""
+    lamps: Annotated[tuple[Literal["private", "recording", "heard"], ...], AfterValidator(unique)] = ()
+    """Which lamps (docs/lamps.md) are its device states too: `Custom:priv-1001`, `rec-`, `lis-`, of each agent's
+    extensions. Who sees them is up to its hints then, and to whoever administers it: `private` is the agent's alone.
+    """
 
 
 class Trace(Model):

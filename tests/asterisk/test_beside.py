@@ -26,7 +26,11 @@ def shared_house(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         here = sites.network()
         stack.callback(here.close)
         site = Site(here, work, stack)
-        environment = {"QM_SIP_ASTERISK_ADDRESS": "127.0.0.1:5038", "QM_SIP_ASTERISK_SECRET": SECRET}
+        environment = {
+            "QM_SIP_ASTERISK_ADDRESS": "127.0.0.1:5038",
+            "QM_SIP_ASTERISK_SECRET": SECRET,
+            "QM_SIP_ASTERISK_LAMPS": "private,recording",
+        }
         house = House(site, site.asterisk(tree), work, environment)
         stack.enter_context(house.server)
         house.pbx.wait_device("PJSIP/qm-sip", "NOT_INUSE", 15)
@@ -62,6 +66,31 @@ def test_the_agents_record_key_makes_the_call_private(house: House) -> None:
     proof = house.server.ask("private_proof", call=row["call"], **{"as": "a1"})
     assert (proof["private"], proof["path"], proof["recorded_after"]) == (True, "direct", 0)
     assert count(house, "asterisk_toggles_ignored") == 0
+
+
+def lamp(house: House, name: str) -> str:
+    """What Asterisk shows whoever subscribes to that hint."""
+    return house.pbx.rx(f"core show hint {name}").partition("State:")[2].split()[0]
+
+
+def test_lamps_show_what_is_also_after_a_crash(house: House) -> None:
+    for name in ("rec-1001", "priv-1001"):
+        house.pbx.rx(f"dialplan add extension {name},hint,Custom:{name} into from-phones")
+    assert (lamp(house, "rec-1001"), lamp(house, "priv-1001")) == ("Idle", "Idle")
+    talk = house.begin()
+    until(lambda: lamp(house, "rec-1001") == "InUse", 3, "lit lamp")
+    talk.called.dtmf("*77", call=talk.called_call)
+    until(lambda: lamp(house, "priv-1001") == "InUse", 5, "lit lamp")
+    assert lamp(house, "rec-1001") == "Idle"
+    house.server.kill()
+    assert lamp(house, "priv-1001") == "InUse"  # Asterisk keeps it
+    house.server.stop()
+    house.server.start()
+    until(lambda: lamp(house, "priv-1001") == "Idle", 5, "dark lamp")
+    heard(house)
+    talk.caller.hang_up_all()
+    talk.called.hang_up_all()
+    house.pbx.wait_device("PJSIP/qm-sip", "NOT_INUSE", 15)
 
 
 def test_three_in_the_agents_phone_are_not_recorded_while_they_are_three(house: House) -> None:
