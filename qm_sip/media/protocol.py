@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
+from qm_sip.private import Private
+
 LegName = Literal["caller", "callee"]
 Directionality = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 ToneName = Literal["silence", "ringback", "waiting"]
@@ -93,13 +95,23 @@ class OpenLeg(Command):
 
 
 @dataclass(frozen=True)
+class Srtp:
+    """What both sides of a leg protect their packets with: what stands after `inline:` in each description."""
+
+    suite: str
+    ours: Private[str]
+    theirs: Private[str]
+
+
+@dataclass(frozen=True)
 class SetRemote(Command):
     """What the leg's own dialog announced. Replaces what was said before; `direction` is ours towards the
     leg.
 
     Packets are accepted only from `address` (any port until the first packet, then that port: strict lock),
     or, with `symmetric`, from the first source whose packets arrive validly, then locked until the next
-    SetRemote.
+    SetRemote. With `srtp` only packets that its keys authenticate are taken, and only sealed ones sent; a key
+    that is the same as before goes on counting.
     """
 
     do = "set_remote"
@@ -113,6 +125,13 @@ class SetRemote(Command):
     ptime_ms: int = 20
     direction: Directionality = "sendrecv"
     symmetric: bool = True
+    srtp: Srtp | None = None  # plain RTP
+
+    def to_json(self) -> dict[str, Any]:
+        """The one place where keys leave Private, on their way through the socket to the engine."""
+        keys = self.srtp
+        said = keys and {"suite": keys.suite, "ours": keys.ours.reveal(), "theirs": keys.theirs.reveal()}
+        return super().to_json() | {"srtp": said}
 
 
 @dataclass(frozen=True)
@@ -483,8 +502,17 @@ class MediaTimeout(Event):
 
 
 @dataclass(frozen=True)
+class MediaNotAuthentic(Event):
+    """For a second, of at least 50 packets from where that leg's come from not one was protected with its key."""
+
+    event = "media_not_authentic"
+    call: str
+    leg: LegName
+
+
+@dataclass(frozen=True)
 class LegClosed(Event):
-    """Counters of one leg: packets in, out, dropped as not of this call, lost by sequence."""
+    """Counters of one leg: packets in, out, dropped as not of this call, lost by sequence, not authentic."""
 
     event = "leg_closed"
     call: str
@@ -493,6 +521,7 @@ class LegClosed(Event):
     sent: int
     strangers: int
     lost: int
+    not_authentic: int = 0
 
 
 @dataclass(frozen=True)

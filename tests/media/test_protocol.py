@@ -19,7 +19,7 @@ VALUES: dict[str, Any] = {
     "address": "127.0.0.1", "leg": "caller", "tone": "ringback", "use": "record", "direction": "sendrecv",
     "payload_types": {"8": "PCMA/8000"}, "send_payload_type": 8, "recipients": {}, "already_informed": None,
     "codes": {"*1": "private"}, "receipt": {"token": "x", "subject": "x", "lasts_ms": 7},
-    "to": {"call": "x", "leg": "caller"},
+    "to": {"call": "x", "leg": "caller"}, "srtp": None,
 }  # fmt: skip
 
 

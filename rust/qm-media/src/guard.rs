@@ -63,6 +63,8 @@ pub enum Guard {
     BridgedOnly,
     /// Packets only from the leg's own source.
     SourceLock,
+    /// What fails authentication is nobody's.
+    Authentic,
     /// Key presses stay out.
     NoKeys,
     /// What a cut covers does not enter later.
@@ -126,7 +128,7 @@ pub enum Guard {
 }
 
 impl Guard {
-    pub const ALL: [Guard; 58] = [
+    pub const ALL: [Guard; 59] = [
         Guard::EveryOutsideLeg,
         Guard::ProofOfThisLeg,
         Guard::ProofNotVoid,
@@ -155,6 +157,7 @@ impl Guard {
         Guard::CloseDrops,
         Guard::BridgedOnly,
         Guard::SourceLock,
+        Guard::Authentic,
         Guard::NoKeys,
         Guard::CutHolds,
         Guard::CodeSwallowed,

@@ -7,6 +7,8 @@ use crate::mix::Mix;
 use crate::prompt::Playing;
 use crate::protocol::{Direction, MS, Nanos, SetRemote, Tone};
 use crate::rtp::{self, HEADER, Sequence};
+use crate::secure::Secure;
+use crate::srtp::Master;
 use crate::watch::Watch;
 use std::net::{IpAddr, SocketAddr};
 
@@ -108,6 +110,8 @@ pub struct Leg {
     pub address: IpAddr,
     pub port: u16,
     pub remote: Option<Remote>,
+    /// What it speaks SRTP with.
+    pub secure: Option<Box<Secure>>,
     rtp_source: Option<SocketAddr>,
     rtcp_source: Option<SocketAddr>,
     /// Who was on this leg before its address changed, and until when he is not taken for whoever came.
@@ -136,6 +140,7 @@ pub struct Leg {
     pub received: u64,
     pub sent: u64,
     pub strangers: u64,
+    pub not_authentic: u64,
     pub heard_at: Nanos,
     pub timeout_said: bool,
 }
@@ -148,6 +153,7 @@ impl Leg {
             address,
             port,
             remote: None,
+            secure: None,
             rtp_source: None,
             rtcp_source: None,
             former: None,
@@ -175,6 +181,7 @@ impl Leg {
             received: 0,
             sent: 0,
             strangers: 0,
+            not_authentic: 0,
             heard_at: 0,
             timeout_said: false,
         }
@@ -215,19 +222,40 @@ impl Leg {
         self.remote.as_ref().is_some_and(|r| r.direction.receives())
     }
 
-    /// Does a packet from `source` belong to this leg? Strict: announced, or locked; nothing else, ever.
+    /// Take the keys that the dialog announced with it: ours and theirs, or none.
+    pub fn set_keys(&mut self, keys: Option<(Master, Master)>) {
+        self.secure = match (keys, self.secure.take()) {
+            (None, _) => None,
+            (Some((ours, theirs)), Some(secure)) => Some(Box::new(secure.rekeyed(ours, theirs))),
+            (Some((ours, theirs)), None) => Some(Box::new(Secure::new(ours, theirs))),
+        };
+    }
+
+    /// Could a packet from `source` belong to this leg? Strict: announced, or locked; nothing else, ever.
+    pub fn may_come(&self, source: SocketAddr, now: Nanos, guards: Guards) -> bool {
+        let Some(remote) = self.remote.as_ref() else { return false };
+        if !guards.stands(Guard::SourceLock) {
+            return true;
+        }
+        match self.rtp_source {
+            Some(locked) => locked == source,
+            None if !remote.symmetric && remote.rtp.ip() != source.ip() => false,
+            None => !self.former.is_some_and(|(former, until)| former == source && now < until),
+        }
+    }
+
+    /// Whether packets from there are expected: they were announced, or came before.
+    pub fn expects(&self, source: SocketAddr) -> bool {
+        self.rtp_source.or(self.remote.as_ref().map(|remote| remote.rtp)) == Some(source)
+    }
+
+    /// Does a packet from `source` belong to this leg? The first that may come locks it.
     pub fn admit(&mut self, source: SocketAddr, now: Nanos, guards: Guards) -> Door {
-        let Some(remote) = self.remote.as_ref() else { return Door::Stranger };
-        if let Some(locked) = self.rtp_source {
-            let known = locked == source || !guards.stands(Guard::SourceLock);
-            return if known { Door::Known } else { Door::Stranger };
-        }
-        if !remote.symmetric && remote.rtp.ip() != source.ip() && guards.stands(Guard::SourceLock) {
+        if !self.may_come(source, now, guards) {
             return Door::Stranger;
         }
-        let gone = self.former.is_some_and(|(former, until)| former == source && now < until);
-        if gone && guards.stands(Guard::SourceLock) {
-            return Door::Stranger;
+        if self.rtp_source.is_some() {
+            return Door::Known;
         }
         self.rtp_source = Some(source);
         Door::Locked

@@ -9,6 +9,7 @@
 //! * [`gate`]      may this tap open?
 //! * [`receipt`]   what was told in another call
 //! * [`tap`]       hold-back, pauses, chunks
+//! * [`secure`]    the keys of a leg
 //! * [`srtp`]      encrypted and authenticated RTP
 //! * [`mix`]       what a listener hears
 //! * [`watch`]     codes on the keys
@@ -35,6 +36,7 @@ pub mod protocol;
 pub mod receipt;
 pub mod rtp;
 pub mod secrets;
+pub mod secure;
 pub mod shell;
 pub mod sim;
 pub mod srtp;

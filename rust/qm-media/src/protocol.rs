@@ -3,10 +3,13 @@
 //! The other half of this page is `qm_sip/media/protocol.py`; `tests/media/test_protocol.py` holds the two against
 //! each other. Times are nanoseconds of CLOCK_MONOTONIC.
 
+use crate::srtp::{Master, Suite};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// Nanoseconds of CLOCK_MONOTONIC.
 pub type Nanos = u64;
@@ -186,6 +189,35 @@ pub struct SetRemote {
     pub direction: Direction,
     #[serde(default = "yes")]
     pub symmetric: bool,
+    /// Without, the leg speaks plain RTP.
+    #[serde(default)]
+    pub srtp: Option<Srtp>,
+}
+
+/// What both sides of a leg protect their packets with, as their descriptions said (RFC 4568).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Srtp {
+    pub suite: Suite,
+    pub ours: Inline,
+    pub theirs: Inline,
+}
+
+impl Srtp {
+    /// Both keys; `Err` says that one is none.
+    pub fn masters(&self) -> Result<(Master, Master), &'static str> {
+        Ok((Master::read(self.suite, &self.ours.0)?, Master::read(self.suite, &self.theirs.0)?))
+    }
+}
+
+/// A key and its salt in base64. Cleared when dropped, never printed.
+#[derive(Clone, Deserialize)]
+pub struct Inline(Zeroizing<String>);
+
+impl fmt::Debug for Inline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Inline(private)")
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -524,6 +556,10 @@ pub enum Event {
         call: String,
         leg: LegName,
     },
+    MediaNotAuthentic {
+        call: String,
+        leg: LegName,
+    },
     LegClosed {
         call: String,
         leg: LegName,
@@ -531,6 +567,7 @@ pub enum Event {
         sent: u64,
         strangers: u64,
         lost: u64,
+        not_authentic: u64,
     },
     CallClosed {
         call: String,

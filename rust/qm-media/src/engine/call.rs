@@ -183,6 +183,7 @@ impl Call {
             sent: leg.sent,
             strangers: leg.strangers,
             lost: leg.sequence.lost(),
+            not_authentic: leg.not_authentic,
         });
     }
 }

@@ -9,7 +9,7 @@ use crate::leg::{Leg, Remote, map_payload_types};
 use crate::prompt::Prompt;
 use crate::protocol::{
     CloseTap, Command, Configure, Event, LegName, LoadPrompt, MS, Nanos, OpenCall, OpenLeg, OpenTap,
-    SetRemote, WatchKeys,
+    SetRemote, Srtp, WatchKeys,
 };
 use crate::shell::{BindFailure, Shell};
 use crate::tap::Pause;
@@ -227,14 +227,16 @@ fn leg_opened(call: &mut Call, leg: LegName, cx: &mut Cx<'_>) {
 }
 
 fn set_remote(call: &mut Call, c: SetRemote, cx: &mut Cx<'_>) {
-    let remote = match Remote::new(&c) {
-        Ok(remote) => remote,
+    let keys = c.srtp.as_ref().map(Srtp::masters).transpose();
+    let (remote, keys) = match Remote::new(&c).and_then(|remote| Ok((remote, keys?))) {
+        Ok(read) => read,
         Err(reason) => return cx.failed("set_remote", &c.call, Some(c.leg), reason),
     };
     let Some(leg) = call.leg(c.leg) else {
         return cx.failed("set_remote", &c.call, Some(c.leg), "unknown-leg");
     };
     leg.set_remote(remote, cx.now);
+    leg.set_keys(keys);
     map_payload_types(&mut call.legs);
     playing::restart_if_moved(call, c.leg, cx);
     playing::pace(call, c.leg, cx);
@@ -309,6 +311,9 @@ fn stats(engine: &Engine, now: Nanos, shell: &mut dyn Shell) {
         ("strangers", c.strangers),
         ("invalid", c.invalid),
         ("unmapped", c.unmapped),
+        ("srtp_not_authentic", c.not_authentic),
+        ("srtp_replayed", c.replayed),
+        ("srtp_unsent", c.unsealed),
         ("send_failures", c.send_failures),
         ("overruns", c.overruns),
         ("taps_opened", c.taps_opened),

@@ -6,6 +6,7 @@
 //! * `playing`     what the engine sends of its own: prompts and tones, at each leg's pace
 //! * `private`     what ends every use of a call, or some
 //! * `taps`        opening, pausing, closing; the journals that are still being written
+//! * `wire`      what passes between a leg and its peer: opened and sealed, where it has keys
 //! * `timers`      pace, hold-back, chunks, lease, silence
 
 mod call;
@@ -15,6 +16,7 @@ mod playing;
 mod private;
 mod taps;
 mod timers;
+mod wire;
 
 use crate::gate::Line;
 use crate::guard::Guards;
@@ -68,6 +70,9 @@ struct Counters {
     strangers: u64,
     invalid: u64,
     unmapped: u64,
+    not_authentic: u64,
+    replayed: u64,
+    unsealed: u64,
     send_failures: u64,
     overruns: u64,
     taps_opened: u64,

@@ -1,7 +1,7 @@
 //! The path of one datagram: whose is it, what is it, on to the other leg, and past the taps.
 
 use super::call::Call;
-use super::{Cx, playing, private};
+use super::{Cx, playing, private, wire};
 use crate::codec::Codec;
 use crate::dtmf::{self, Stroke};
 use crate::guard::Guard;
@@ -24,6 +24,11 @@ pub(super) fn rtp(
     let Some(leg) = call.leg(name) else { return };
     let counted = u64::from(leg.counted);
     cx.world.counters.packets_in += counted;
+    if leg.secure.is_some() && !leg.may_come(source, arrival, cx.world.guards) {
+        return stranger(leg, cx);
+    }
+    let Some(data) = wire::open(call, name, source, data, cx) else { return };
+    let Some(leg) = call.leg(name) else { return };
     let known = rtp::parse(data).and_then(|p| Some((leg.remote.as_ref()?.codec(p.payload_type)?, p)));
     let Some((codec, packet)) = known else {
         leg.strangers += counted;
@@ -31,15 +36,17 @@ pub(super) fn rtp(
         return;
     };
     match leg.admit(source, arrival, cx.world.guards) {
-        Door::Stranger => {
-            leg.strangers += counted;
-            cx.world.counters.strangers += counted;
-            return;
-        }
+        Door::Stranger => return stranger(leg, cx),
         Door::Locked => playing::source_locked(call, name, source, cx),
         Door::Known => {}
     }
     accepted(call, name, codec, &packet, data, arrival, cx);
+}
+
+fn stranger(leg: &mut Leg, cx: &mut Cx<'_>) {
+    let counted = u64::from(leg.counted);
+    leg.strangers += counted;
+    cx.world.counters.strangers += counted;
 }
 
 /// A packet of the call: count it, read its keys, show it to the taps, pass it on.
@@ -180,7 +187,7 @@ fn relay(call: &mut Call, from: LegName, codec: Codec, packet: &Packet, data: &m
     let is_audio = codec.is_audio();
     let audio = data.get_mut(packet.payload.clone()).filter(|_| is_audio);
     let overlaid = audio.and_then(|audio| other.overlay_on(payload_type, audio));
-    match cx.shell.send(socket, destination, data) {
+    match wire::send(other, socket, destination, data, cx) {
         Ok(()) => {
             other.relay_sent(is_audio, cx.now);
             cx.world.counters.packets_out += u64::from(other.counted);
@@ -197,18 +204,19 @@ fn hearer(leg: &Leg) -> Option<SocketAddr> {
 }
 
 /// RTCP belongs to the streams that are passed on, and goes with them.
-pub(super) fn rtcp(call: &mut Call, name: LegName, source: SocketAddr, data: &[u8], cx: &mut Cx<'_>) {
+pub(super) fn rtcp(call: &mut Call, name: LegName, source: SocketAddr, data: &mut [u8], cx: &mut Cx<'_>) {
     let (bridged, socket) = (call.bridged, SocketId::new(call.slot, name.other(), true));
     let (Some(leg), other) = call.pair(name) else { return };
+    let Some(data) = wire::open_rtcp(leg, data, cx) else { return };
     if !rtp::is_rtcp(data) {
         leg.strangers += u64::from(leg.counted);
         cx.world.counters.invalid += u64::from(leg.counted);
     } else if !leg.admit_rtcp(source) && cx.world.guards.stands(Guard::SourceLock) {
-        leg.strangers += u64::from(leg.counted);
-        cx.world.counters.strangers += u64::from(leg.counted);
+        stranger(leg, cx);
     } else if bridged
-        && let Some(destination) = other.and_then(|leg| leg.rtcp_destination())
-        && cx.shell.send(socket, destination, data).is_err()
+        && let Some(other) = other
+        && let Some(destination) = other.rtcp_destination()
+        && wire::send_rtcp(other, socket, destination, data, cx).is_err()
     {
         cx.world.counters.send_failures += 1;
     }

@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::taps::{self, Held};
-use super::{Cx, World};
+use super::{Cx, World, wire};
 use crate::guard::Guard;
 use crate::leg::{Ground, Leg};
 use crate::prompt::Playing;
@@ -126,7 +126,7 @@ pub(super) fn due(call: &mut Call, socket: SocketId, at: Nanos, ticket: u32, cx:
     let mut packet = [0; LARGEST];
     let Some((length, last)) = leg.own_packet(cx.now, ground, &mut packet) else { return };
     let Some(destination) = leg.destination() else { return };
-    match cx.shell.send(socket, destination, &packet[..length]) {
+    match wire::send(leg, socket, destination, &packet[..length], cx) {
         Ok(()) => sent(call, name, length, last, cx),
         // Not sent, so not said: the same packet again at the next beat.
         Err(SendFailure::Busy) => cx.world.counters.send_failures += 1,

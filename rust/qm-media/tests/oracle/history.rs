@@ -1,6 +1,7 @@
 //! One history: what is done to a call, at random but mostly sensibly, and the book that is kept of it.
 
 use super::listening::Ear;
+use super::secured::Peer;
 use super::{Book, FIFTH, MS, Notice, PROMPTS, Party, Span, Spoken, TapAsked, Told, voice};
 use qm_media::journal::read::{Journal, Record};
 use qm_media::protocol::{Event, LegName};
@@ -35,7 +36,9 @@ struct Play {
 
 pub(super) struct LegState {
     pub(super) open: bool,
-    port: u16,
+    /// The peer, if he speaks SRTP.
+    pub(super) peer: Option<Peer>,
+    pub(super) port: u16,
     pub(super) locked: Option<SocketAddr>,
     /// Where each packet we were sent went.
     heard: Vec<SocketAddr>,
@@ -60,6 +63,8 @@ pub struct History {
     /// Timestamps of key presses that go nowhere.
     pub(super) codes: Vec<u32>,
     pub(super) count: u64,
+    /// Whether whoever speaks is who he seems to be.
+    pub(super) genuine: bool,
     pub(super) faults: Vec<String>,
 }
 
@@ -95,7 +100,8 @@ fn is_cut(journal: &Journal, arrival: u64) -> bool {
 
 impl History {
     pub fn new(seed: u64, sim: Sim) -> History {
-        let leg = |_| LegState { open: false, port: 0, locked: None, heard: Vec::new(), countable: 0 };
+        let leg =
+            |_| LegState { open: false, peer: None, port: 0, locked: None, heard: Vec::new(), countable: 0 };
         let (book, legs) = (Book::default(), [0, 1].map(leg));
         let dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         History {
@@ -112,6 +118,7 @@ impl History {
             closed: HashMap::new(),
             codes: vec![],
             count: 0,
+            genuine: true,
             faults: vec![],
         }
     }
@@ -243,16 +250,18 @@ impl History {
             json!({"do": "open_leg", "call": "c", "leg": LEGS[leg], "outside": outside, "channel": leg}),
         );
         (self.legs[leg].open, self.legs[leg].countable) = (true, 0);
+        self.perhaps_secured(leg);
         self.announce(leg);
     }
 
-    fn announce(&mut self, leg: usize) {
+    pub(super) fn announce(&mut self, leg: usize) {
         self.legs[leg].locked = None;
         let to = announced(leg);
         self.tell(
             json!({"do": "set_remote", "call": "c", "leg": LEGS[leg], "address": to.ip(), "port": to.port(),
             "rtcp_port": to.port() + 1, "send_payload_type": 8,
-            "payload_types": {"8": "PCMA/8000", "101": "telephone-event/8000"}}),
+            "payload_types": {"8": "PCMA/8000", "101": "telephone-event/8000"},
+            "srtp": self.legs[leg].peer.as_ref().map(Peer::said)}),
         );
     }
 
@@ -284,7 +293,9 @@ impl History {
                 let late = self.roll(250) * MS;
                 self.talk(leg, late);
             }
-            31 => self.stranger(leg),
+            31 if self.odds(1, 3) => self.stranger(leg),
+            31 if self.odds(1, 3) => self.rekey(leg),
+            31 => self.forge(leg, None),
             32 => self.key(leg),
             64 => self.pause(),
             65 | 66 if self.book.pauses.last().is_some_and(|s| s.to == u64::MAX) => self.pause(),
@@ -356,22 +367,23 @@ impl History {
         data.extend_from_slice(&timestamp.to_be_bytes());
         data.extend_from_slice(&[0; 4]);
         data.extend_from_slice(payload);
+        let data = self.on_the_wire(leg, data);
         self.sim.packet_read_late(self.legs[leg].port, source, &data, arrival);
         self.collect();
     }
 
     /// Somebody sends audio; with no lock yet, whoever comes first is locked to.
-    fn speak(&mut self, leg: usize, source: SocketAddr, arrival: u64) {
+    pub(super) fn speak(&mut self, leg: usize, source: SocketAddr, arrival: u64) {
         if !self.legs[leg].open {
             return;
         }
-        if self.legs[leg].locked.is_none() {
+        if self.locks(leg) {
             self.legs[leg].locked = Some(source);
             if source.ip() != announced(leg).ip() {
                 self.void_told(leg, |told| told.sent_to != source);
             }
         }
-        let genuine = self.legs[leg].locked == Some(source);
+        let genuine = self.legs[leg].locked == Some(source) && self.genuine;
         let id = self.book.spoken.len() as u64;
         self.book.spoken.push(Spoken { leg, arrival, genuine });
         let timestamp = (arrival / 125_000) as u32;
@@ -384,7 +396,11 @@ impl History {
     }
 
     fn stranger(&mut self, leg: usize) {
-        self.speak(leg, SocketAddr::from(([203, 0, 113, 9], 7777)), self.now);
+        let somewhere = SocketAddr::from(([203, 0, 113, 9], 7777));
+        if self.odds(1, 2) {
+            self.forge(leg, Some(somewhere));
+        }
+        self.speak(leg, somewhere, self.now);
     }
 
     fn key(&mut self, leg: usize) {
@@ -594,7 +610,8 @@ impl History {
     // ------------------------------------------------------------------------------------ what came of it
 
     pub(super) fn collect(&mut self) {
-        for sent in self.sim.take_packets() {
+        for mut sent in self.sim.take_packets() {
+            sent.data = self.read(sent.from_port, sent.data);
             if self.ear_sent(&sent) {
                 continue;
             }

@@ -3,6 +3,7 @@
 pub mod history;
 mod listening;
 mod private;
+mod secured;
 mod voice;
 
 use std::net::SocketAddr;
