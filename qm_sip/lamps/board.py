@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from qm_sip.lamps.document import MEDIA_TYPE, dialog_info
 from qm_sip.lamps.glow import as_it_is, lit
 from qm_sip.lamps.lamp import Lamp, lamp_of, named
-from qm_sip.lamps.rights import may_see, still_comes, watcher_of
+from qm_sip.lamps.rights import may_come, may_see, watcher_of
 from qm_sip.policy.facts import CallId
 from qm_sip.sip.address import Uri
 from qm_sip.sip.admission import Admitted
@@ -75,6 +75,9 @@ class Lamps:
 
     # ---------------------------------------------------------------- what is asked
 
+    def welcomes(self, by: Admitted) -> bool:
+        return may_come(self._config, by)
+
     def admits(self, request: Request, by: Admitted) -> Grant | int:
         """403 to whoever may not see it, and for what does not exist; 404 only for what is no lamp's name at all."""
         config, target = self._config, request.target
@@ -93,7 +96,7 @@ class Lamps:
     def state(self, grant: Grant) -> Hashable | None:
         lamp, device, by = grant.right
         config = self._config
-        if not still_comes(config, by) or not may_see(config, device, lamp, self._board.wall().date()):
+        if not may_come(config, by) or not may_see(config, device, lamp, self._board.wall().date()):
             return None
         return lamp in self._calls
 

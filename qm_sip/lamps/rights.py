@@ -31,18 +31,16 @@ if TYPE_CHECKING:
 
 def watcher_of(config: Config, request: Request, by: Admitted) -> str | None:
     """Whose phone asks, as an extension; None: nobody can say."""
-    peer = config.server.peers.get(by.account)
-    if peer is None or "watch" not in peer.may:
+    if not may_come(config, by):
         return None
-    if peer.trusted:
-        said = next(iter(identities(request, peer)), None) or user_of(request.get("From"))
-    else:
-        said = by.user if peer.auth == "digest" else None
+    peer = config.server.peers[by.account]
+    asserted = next(iter(identities(request, peer)), None) or user_of(request.get("From"))
+    said = asserted if peer.trusted else by.user
     return normal(said, config.lines.numbering) if said else None
 
 
-def still_comes(config: Config, by: Admitted) -> bool:
-    """Whether that peer, and that user of it, may still watch anything."""
+def may_come(config: Config, by: Admitted) -> bool:
+    """Whether that peer, and that user of it, may watch anything."""
     peer = config.server.peers.get(by.account)
     return peer is not None and "watch" in peer.may and (peer.trusted or by.user in peer.users)
 

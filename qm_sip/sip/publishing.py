@@ -4,6 +4,7 @@
 
 | asked | answered |
 |---|---|
+| by a peer that may watch nothing | 403 |
 | another package, or none | 489 with Allow-Events |
 | a document that is not ours | 406 |
 | for less than `shortest` | 423 with Min-Expires |
@@ -64,6 +65,9 @@ class Package(Protocol):
     """The event package."""
     media_type: str
     """Of its documents."""
+
+    def welcomes(self, by: Admitted) -> bool:
+        """Whether this peer may watch anything at all; else it gets 403, whatever it asks."""
 
     def admits(self, request: Request, by: Admitted) -> Grant | int:
         """What this SUBSCRIBE may watch, or the status it is refused with."""
@@ -145,10 +149,12 @@ class Watches:
         self.core.refuse(request, refused.status, local, refused.headers)
 
     def _judged(self, request: Request, source: Address, by: Admitted) -> Refused | Wanted:
+        if self.package is None or not self.package.welcomes(by):
+            return Refused(403)
         if (refused := self._unfit(request)) is not None:
             return refused
         event = EventHeader.of(request)
-        assert event is not None and self.package is not None
+        assert event is not None
         if event.names(*_DIALOG):
             return Refused(404)  # of one particular dialog (RFC 4235 3.2): nothing here has any
         if not request.contacts or request.from_.tag is None:

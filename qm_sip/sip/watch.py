@@ -230,10 +230,10 @@ class Watch:
         if transaction is not self._under_way:
             return
         self._under_way = None
-        if self._moved or not self.dialog.first_hop.reliable or self.phase is Phase.OVER:
+        if self._moved or not self.dialog.first_hop.reliable:
             self._failed(now)
         else:
-            self._moved, self._owed = True, True
+            self._moved = self._owed = True
             self._go_on(now)
 
     def on_ack(self, transaction: Transaction, request: Request, now: float) -> None:
@@ -245,7 +245,8 @@ class Watch:
     # ------------------------------------------------------------------ the end
 
     def _failed(self, now: float) -> None:
-        self._watches.counts["unheard"] += 1
+        if self.phase is Phase.ACTIVE:
+            self._watches.counts["unheard"] += 1
         self._over(now)
 
     def _over(self, now: float) -> None:

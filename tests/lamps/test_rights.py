@@ -10,7 +10,7 @@ import pytest
 
 from qm_sip.config import Config
 from qm_sip.lamps.lamp import Kind, Lamp
-from qm_sip.lamps.rights import may_see, still_comes, watcher_of
+from qm_sip.lamps.rights import may_come, may_see, watcher_of
 from qm_sip.policy.facts import PersonId
 from qm_sip.sip.admission import Admitted
 from qm_sip.sip.message import Request
@@ -99,12 +99,12 @@ def test_whoever_is_not_trusted_is_whose_password_he_has() -> None:
     assert watcher_of(using, asked(said), Admitted("phones", "1001")) == "1001", "whatever he says he is"
     assert watcher_of(using, asked(said), Admitted("phones", "10 02")) == "1002"
     assert watcher_of(using, asked(said), Admitted("phones")) is None
-    assert watcher_of(with_phones(auth="none"), asked(said), Admitted("phones", "1001")) is None
+    assert watcher_of(with_phones(auth="none", users={}), asked(said), Admitted("phones", "1001")) is None
 
 
 def test_a_peer_or_a_user_that_is_gone_comes_no_more() -> None:
     using = with_phones()
-    assert still_comes(using, Admitted("phones", "1001")) and still_comes(using, Admitted("proxy"))
-    assert not still_comes(using, Admitted("phones", "1009"))
-    assert not still_comes(with_phones(may=("carry",)), Admitted("phones", "1001"))
-    assert not still_comes(using, Admitted("gone", "1001")) and not still_comes(using, Admitted("foreign"))
+    assert may_come(using, Admitted("phones", "1001")) and may_come(using, Admitted("proxy"))
+    assert not may_come(using, Admitted("phones", "1009"))
+    assert not may_come(with_phones(may=("carry",)), Admitted("phones", "1001"))
+    assert not may_come(using, Admitted("gone", "1001")) and not may_come(using, Admitted("foreign"))

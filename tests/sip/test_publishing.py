@@ -29,7 +29,10 @@ class Lights:
     name, media_type = "dialog", "application/dialog-info+xml"
 
     def __init__(self) -> None:
-        self.lit, self.closed = False, False
+        self.lit, self.closed, self.shut = False, False, False
+
+    def welcomes(self, by: Admitted) -> bool:
+        return not self.shut
 
     def admits(self, request: Request, by: Admitted) -> Grant | int:
         user = request.target.user or ""
@@ -284,6 +287,14 @@ def test_without_an_event_without_a_contact_of_no_lamp() -> None:
     assert house.ua.watches == 0 and house.notifies() == []
 
 
+def test_whoever_may_watch_nothing_gets_403_whatever_he_asks() -> None:
+    house = House()
+    house.lights.shut = True
+    for extra in (("Event: presence",), ("Expires: 1",), ("Accept: x/y",), ("Event: ",), ()):
+        answer = house.ask(*extra)
+        assert answer.status == 403 and answer.get("allow-events") is None
+
+
 def test_a_dialog_nobody_knows_gets_481_and_so_do_other_methods_in_one() -> None:
     house = House()
     assert house.ask(to_tag="nobody").status == 481
@@ -389,6 +400,17 @@ def test_a_notify_that_fails_ends_it_without_a_word(status: int) -> None:
     house.turn(True)
     house.run(100)
     assert len(house.notifies()) == 1 and house.ua.watch_counts["unheard"] == 1
+
+
+def test_a_last_word_that_nobody_wants_is_no_failure() -> None:
+    house = House()
+    phone = house.watching(retries=False)
+    house.run(5)
+    phone.dialog, phone._renew = None, None
+    house.ua.end_watches("deactivated", house.now)
+    house.settle()
+    assert house.sent(phone.address, "481") and house.ua.watches == 0
+    assert house.ua.watch_counts["unheard"] == 0
 
 
 def test_not_now_is_tried_again_then() -> None:

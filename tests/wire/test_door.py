@@ -153,7 +153,7 @@ def test_options_says_what_we_can(scene: Scene) -> None:
 
 @pytest.mark.parametrize(
     ("method", "status"),
-    [("BYE", 481), ("INFO", 481), ("UPDATE", 481), ("CANCEL", 481), ("REGISTER", 405), ("SUBSCRIBE", 405),
+    [("BYE", 481), ("INFO", 481), ("UPDATE", 481), ("CANCEL", 481), ("REGISTER", 405), ("SUBSCRIBE", 403),
      ("MESSAGE", 403), ("JUMP", 501)],
 )  # fmt: skip
 def test_requests_that_belong_to_no_call(scene: Scene, method: str, status: int) -> None:
