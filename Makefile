@@ -78,7 +78,7 @@ fuzz: setup .venv/.fuzzer
 
 interop: setup
 	QM_SIP_INTEROP=whole QM_SIP_INTEROP_RESULTS=.venv/interop.json \
-	  $(BIN)/python -m pytest -n 2 --dist loadgroup tests/interop/test_matrix.py; failed=$$?; \
+	  $(BIN)/python -m pytest -n 4 --dist loadgroup tests/interop/test_matrix.py; failed=$$?; \
 	  $(BIN)/python -m tests.interop.page .venv/interop.json && exit $$failed
 
 lint: .venv/.built

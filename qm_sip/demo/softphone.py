@@ -42,6 +42,13 @@ MEDIA = {
 }
 
 
+TRANSPORTS = {
+    "udp": pj.PJSIP_TRANSPORT_UDP,
+    "tcp": pj.PJSIP_TRANSPORT_TCP,
+    "tls": pj.PJSIP_TRANSPORT_TLS,
+}
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a phone is told at its start."""
@@ -55,7 +62,10 @@ class Settings:
     answer_after: float | None = None  # seconds of ringing; None: only when told to
     register: str | None = None  # registrar URI; None: a static contact, as the testbed's Asterisk has
     password: str = ""
-    transport: str = "udp"
+    transport: str = "udp"  # tcp, or tls (the port is then its own)
+    tls: dict[str, str] | None = None  # files: ca, certificate, key
+    prack: bool = False  # RFC 3262: send and take reliable provisional responses
+    session_expires: int = 0  # RFC 4028: ask for this in every call; 0: take what comes
     log_level: int = 0
     log_file: str = ""
 
@@ -152,6 +162,15 @@ def _player(path: str, loop: bool) -> pj.AudioMediaPlayer:
     return player
 
 
+def _secure(config: pj.TlsConfig, files: dict[str, str]) -> None:
+    """Show our certificate, and look at the other's, whoever connects."""
+    config.CaListFile, config.certFile, config.privKeyFile = (
+        files[name] for name in ("ca", "certificate", "key")
+    )
+    config.method = pj.PJSIP_TLSV1_2_METHOD
+    config.verifyServer = config.verifyClient = config.requireClientCert = True
+
+
 class Account(pj.Account):  # type: ignore[misc]
     def __init__(self, phone: Softphone) -> None:
         super().__init__()
@@ -213,8 +232,9 @@ class Softphone:
         transport.port = self.settings.port
         transport.boundAddress = self.settings.address
         transport.publicAddress = self.settings.address
-        kind = pj.PJSIP_TRANSPORT_TCP if self.settings.transport == "tcp" else pj.PJSIP_TRANSPORT_UDP
-        return int(self.endpoint.transportCreate(kind, transport))
+        if self.settings.tls:
+            _secure(transport.tlsConfig, self.settings.tls)
+        return int(self.endpoint.transportCreate(TRANSPORTS[self.settings.transport], transport))
 
     def _choose_codecs(self, wanted: str) -> None:
         """These and no others, the first one first."""
@@ -234,6 +254,11 @@ class Softphone:
         config.mediaConfig.transportConfig.publicAddress = s.address
         config.mediaConfig.transportConfig.port = 20000
         config.mediaConfig.transportConfig.portRange = 200
+        if s.prack:
+            config.callConfig.prackUse = pj.PJSUA_100REL_OPTIONAL
+        if s.session_expires:
+            config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_ALWAYS
+            config.callConfig.timerMinSESec = config.callConfig.timerSessExpiresSec = s.session_expires
         config.regConfig.registrarUri = s.register or ""
         if s.password:
             config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", s.user, 0, s.password))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -87,7 +88,19 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     facts = dict(report.user_properties)
     if "cell" not in facts or (report.when != "call" and report.outcome == "passed"):
         return
-    CELLS.append({**facts["cell"], "result": _result(report), "why": facts.get("why", "")})
+    result = _result(report)
+    why = facts.get("why", "")
+    if result == "failed":
+        why = " ".join(filter(None, [_reason(report), why]))
+    measured = "; ".join(facts.get("measured", ())) if result == "passed" else ""
+    CELLS.append({**facts["cell"], "result": result, "why": why, "measured": measured})
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """What the run itself said, in one line."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    lines = (crash.message if crash else str(report.longrepr)).splitlines() or [""]
+    return re.sub(r"^(\w+\.)*(\w+Error): ", "", lines[0])[:300].rstrip(".") + "."
 
 
 def _result(report: pytest.TestReport) -> str:

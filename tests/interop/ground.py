@@ -21,19 +21,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qm_sip.demo import audio
-from qm_sip.demo.namespace import Network
+from qm_sip.demo.namespace import Namespace, Network
 from qm_sip.demo.phone import Phone
 from qm_sip.demo.server import EXAMPLES, TREE, Server
 from tests.announce.helpers import toml
 from tests.interop.driven import Driven
 from tests.support import site
+from tests.support.certificates import Authority, Pair
 from tests.support.recorded import until
 
 T = TypeVar("T")
 Row = dict[str, Any]
 RECORDER, PEER, INSIDE, BEHIND = "127.0.0.2", "127.0.0.20", "127.0.0.24", "127.0.0.25"
 PARTNER, THIRD = "127.0.0.30", "127.0.0.31"
-SIP = 5080
+SIP, SIP_TLS = 5080, 5081
+NAME = "qm.example"  # the server's, in its certificate
 RECORDED, DIRECT, TRANSFERRED = "21", "71", "23"  # the first two figures of a number: see above
 # What each says. In G.711 a tone has overtones; of these none is near another of these.
 PEER_HZ, PARTNER_HZ, THIRD_HZ, NOTICE_HZ = 1000.0, 1600.0, 2500.0, 480.0
@@ -71,6 +73,7 @@ reason = "Test"
 SETTINGS = """
 [sip]
 listen = [{listen}]
+session_expires = 90
 [media]
 address = "{recorder}"
 ports = [20000, 20999]
@@ -79,12 +82,24 @@ load_test = true
 """
 NEIGHBOUR = """
 [peers.{name}]
+prack = "yes"
 addresses = ["{address}"]
 may = ["carry"]
 trusted = true
 next_hop = "{address}:{port}"
 transport = "{transport}"
 refer = "here"
+"""
+# Both show a certificate, and both look at the other's.
+TLS = """
+[sip.tls]
+certificate = "{us.certificate}"
+private_key = "{us.key}"
+ca_file = "{ca}"
+client_certificate = "required"
+"""
+TLS_PEER = """tls_name = "{name}"
+tls_identity = ["{name}"]
 """
 ROUTE = """
 [[routes]]
@@ -104,6 +119,8 @@ class Ground:
         self._people = ExitStack()  # phones and the peer, who go before the server
         self.network: Network
         self.server: Server
+        self.authority: Authority
+        self.certified: dict[str, Pair] = {}  # ours and the peer's, over TLS
         self.partner: Phone
         self._third: Phone | None = None
         self.sounds = work / "sounds"
@@ -112,6 +129,7 @@ class Ground:
         self.work.mkdir(parents=True, exist_ok=True)
         with self._stack:
             self.network = self._stack.enter_context(site.network())
+            self._come_from_the_peer()
             self._trace()
             self.server = self._stack.enter_context(
                 Server(self._configured(), self.work / "server", network=self.network, purposes=(),
@@ -133,11 +151,21 @@ class Ground:
         """Not one leg is left, 64*T1 after the last message."""
         until(lambda: self.server.ask("status")["counts"]["sip_legs"] == 0, seconds, "end of the last leg")
 
+    def _come_from_the_peer(self) -> None:
+        """Who leaves the choice of his own address to the kernel (baresip's TCP, linphone) calls us from the peer's."""
+        self.ip(f"route replace local {RECORDER} dev lo table local src {self.peer_at}")
+
+    def ip(self, words: str) -> None:
+        """`ip` in here, in a network of our own alone."""
+        if isinstance(self.network, Namespace):
+            command = self.network.inside(["ip", *words.split()])
+            subprocess.run(command, check=True, capture_output=True)
+
     def _trace(self) -> None:
         """With QM_SIP_INTEROP_TRACE=directory: every packet of SIP there, for who looks for a fault."""
         where = os.environ.get("QM_SIP_INTEROP_TRACE")
         if where and (program := shutil.which("dumpcap")):
-            path = Path(where) / f"{self.work.name}.pcap"
+            path = Path(where) / f"{self.work.parent.name}-{self.work.name}.pcap"
             command = [program, "-q", "-i", "lo", "-f", "portrange 5060-5099", "-w", str(path)]
             self.start(command, "trace")
             until(path.exists, 5, "trace")
@@ -159,16 +187,37 @@ class Ground:
         audio.write_wav(prompts / "short.wav", audio.tone(NOTICE_HZ, NOTICE_S, dbfs=-16))
         return home
 
+    def _certify(self) -> None:
+        """An authority of the trial's own, and what it vouches for: us and the peer."""
+        keys = self.work / "keys"
+        keys.mkdir()
+        self.authority = Authority(keys)
+        names = {"us": (RECORDER, NAME), "peer": (self.peer_at, "peer.example")}
+        self.certified = {who: self.authority.issue(who, *them) for who, them in names.items()}
+
+    def files(self, who: str = "peer") -> dict[str, str]:
+        """What a program over TLS needs, as paths."""
+        pair = self.certified[who]
+        return {"ca": str(self.authority.ca), "certificate": str(pair.certificate), "key": str(pair.key)}
+
+    def _tls(self) -> str:
+        return TLS.format(us=self.certified["us"], ca=self.authority.ca) if self.certified else ""
+
     def _settings(self) -> str:
         listen = ", ".join(f'"{kind}:{RECORDER}:{SIP}"' for kind in ("udp", "tcp"))
+        if self.transport == "tls":
+            listen += f', "tls:{RECORDER}:{SIP_TLS}"'
+            self._certify()
         places = {
             "peer": (self.peer_at, self.transport),
             "partner": (PARTNER, "udp"),
             "third": (THIRD, "udp"),
         }
-        text = SETTINGS.format(listen=listen, recorder=RECORDER)
+        text = SETTINGS.format(listen=listen, recorder=RECORDER) + self._tls()
         for name, (address, transport) in places.items():
-            text += NEIGHBOUR.format(name=name, address=address, port=5060, transport=transport)
+            port = 5061 if transport == "tls" else 5060
+            text += NEIGHBOUR.format(name=name, address=address, port=port, transport=transport)
+            text += TLS_PEER.format(name="peer.example") if transport == "tls" else ""
         ways = {"21": "partner", "71": "partner", "22": "peer", "72": "peer", "23": "third", "73": "third"}
         for origin in places:
             for called, to in ways.items():
@@ -186,9 +235,15 @@ class Ground:
         return self._people.enter_context(phone)
 
     @property
+    def face(self) -> str:
+        """Where the peer finds us: host, port and transport, as a URI has them."""
+        port = SIP_TLS if self.transport == "tls" else SIP
+        return f"{RECORDER}:{port}" + (f";transport={self.transport}" if self.transport != "udp" else "")
+
+    @property
     def third(self) -> Phone:
         if self._third is None:
-            self._third = self.phone("third", THIRD, THIRD_HZ, answer_after=0.2)
+            self._third = self.phone("third", THIRD, THIRD_HZ, codec="PCMA,PCMU", answer_after=0.2)
         return self._third
 
     def tone(self, hz: float) -> Path:
@@ -226,6 +281,22 @@ class Ground:
     def calls(self) -> list[Row]:
         """Every call of the books, the oldest first."""
         return list(reversed(self.server.ask("calls", limit=1000)["calls"]))
+
+    def require_prack(self, on: bool) -> None:
+        """Whether a call to the peer fails unless it knows 100rel."""
+        path = self.work / "config" / "qm_sip.toml"
+        told = (f'[peers.peer]\nprack = "{word}"\n' for word in ("yes", "required"))
+        words = list(told)[:: 1 if on else -1]
+        text = path.read_text()
+        if words[0] in text:
+            path.write_text(text.replace(*words))
+            self.server.ask("reload")
+
+    def messages(self, call: str, peer: str) -> list[Row]:
+        """What passed on this peer's leg of a call, as the server traced it."""
+        told = self.server.ask("trace", call=call)
+        legs = {leg for leg, name in told["peers"].items() if name == peer}
+        return [row for row in told["rows"] if row["leg"] in legs]
 
     def wait_idle(self, seconds: float = 5) -> None:
         until(lambda: self.server.ask("status")["calls"] == 0, seconds, "end of the calls")

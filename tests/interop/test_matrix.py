@@ -7,11 +7,12 @@ of ours that a peer minds is seen at once.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
 from tests.interop.matrix import PEERS
-from tests.interop.peers.base import Peer
+from tests.interop.peers.base import Lack, Peer
 from tests.interop.scenarios import SCENARIOS, Stage, about
 
 ELSEWHERE = ("inbound", "outbound", "peer cancels", "peer holds")
@@ -47,15 +48,18 @@ def test_cell(
         "cell",
         {"peer": peer.name, "version": peer.version, "transport": peer.ground.transport, "scenario": name},
     )
-    if name in peer.lacks:
-        record_property("why", peer.lacks[name])
-        pytest.skip(peer.lacks[name])
+    if lack := peer.lacks.get(name):
+        lack.check()
+        record_property("why", str(lack))
+        pytest.skip(str(lack))
     if wrong := peer.fails.get(f"{peer.ground.transport} {name}"):
         record_property("why", wrong)
         request.node.add_marker(pytest.mark.xfail(reason=wrong, strict=True))
     peer.expect(name)
+    stage = Stage(peer.ground, peer)
+    record_property("measured", stage.measured)
     try:
-        SCENARIOS[name](Stage(peer.ground, peer))
+        SCENARIOS[name](stage)
     finally:
         peer.ground.partner.hang_up_all()
         peer.tidy()
@@ -63,6 +67,20 @@ def test_cell(
 
 def test_every_scenario_is_told_in_a_sentence() -> None:
     assert all(about(name) for name in SCENARIOS)
+
+
+@pytest.mark.parametrize("kind", PEERS, ids=lambda kind: kind.name)
+def test_a_transport_that_a_peer_has_not_is_still_not_there(kind: type[Peer]) -> None:
+    assert not set(kind.without) & set(kind.transports)
+    for lack in kind.without.values():
+        lack.check()
+
+
+def test_a_function_that_has_come_ends_the_cell(tmp_path: Path) -> None:
+    (tmp_path / "menu").write_text("hold, transfer")
+    Lack("it cannot record", "its menu", str(tmp_path / "*"), ("record",)).check()
+    with pytest.raises(AssertionError, match="play the scenario"):
+        Lack("it cannot hold", "its menu", str(tmp_path / "*"), ("Hold",)).check()
 
 
 def test_whoever_lacks_something_lacks_a_scenario_that_exists() -> None:

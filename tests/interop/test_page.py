@@ -14,6 +14,7 @@ CELL = {
     "scenario": "inbound",
     "result": "passed",
     "why": "",
+    "measured": "1600 Hz at the peer",
 }
 
 
@@ -26,7 +27,8 @@ def test_a_failure_and_its_reason_are_on_the_page() -> None:
     shown = page.page([{**CELL, "day": "2026-01-01"}, failed])
     assert "| outbound | **no** |" in shown
     assert "| inbound | yes |" in shown
-    assert "pjsua2, outbound: It says no." in shown
+    assert "pjsua2, outbound (UDP): It says no." in shown
+    assert "| inbound | UDP | 1600 Hz at the peer |" in shown
     assert "peer holds |" not in shown  # not run
 
 

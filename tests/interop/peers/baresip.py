@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from qm_sip.demo import audio
-from tests.interop.ground import PEER, PEER_HZ, RECORDER, SIP
-from tests.interop.peers.base import Peer
+from tests.interop.ground import PEER, PEER_HZ
+from tests.interop.peers.base import Lack, Peer
 from tests.support.recorded import until
 
+PROGRAM, MENU = "/usr/bin/baresip", "/usr/lib/baresip/modules/menu.so"
+RE = "/usr/lib/*/libre.so.0"
+NO_PRACK = Lack("It knows no 100rel", "libre", RE, ("100rel", "PRACK"))
 CONTROL, KEYS = 4444, 5555
 CONFIG = """
 module_path /usr/lib/baresip/modules
@@ -54,13 +57,23 @@ STATES = {
 class Baresip(Peer):
     name = "baresip"
     what = "a softphone (libre)"
-    fails: ClassVar[dict[str, str]] = {
-        f"tcp {name}": "Its connection seems to come from 127.0.0.1, where the server of the trial knows nobody."
-        for name in ("inbound", "peer cancels", "peer holds")
-    }
-    lacks: ClassVar[dict[str, str]] = {
-        "keys by INFO": "Its 1.0.0 has no setting for it: it sends RFC 4733 events alone.",
-        "peer changes codec": "It has no command that changes the codec of a call.",
+    transports: ClassVar[tuple[str, ...]] = ("udp", "tcp", "tls")
+    lacks: ClassVar[dict[str, Lack]] = {
+        "keys by INFO": Lack(
+            "It sends RFC 4733 events alone",
+            "the program",
+            PROGRAM,
+            ("dtmfmode",),
+        ),
+        "peer changes codec": Lack(
+            "It has no command that changes the codec of a call", "its menu's module", MENU, ("codec",)
+        ),
+        "attended transfer": Lack(
+            "It transfers blindly alone", "its menu's module", MENU, ("atransfer", "Replaces")
+        ),
+        "peer sends PRACK": NO_PRACK,
+        "peer gets PRACK": NO_PRACK,
+        "session timer": Lack("It knows no session timers", "libre", RE, ("Session-Expires",)),
     }
 
     def start(self) -> None:
@@ -83,9 +96,18 @@ class Baresip(Peer):
         self._heard.mkdir()
         tone = audio.tone_wav(self.ground.sounds / "minute.wav", (PEER_HZ, 60.0))
         facts = {"peer": PEER, "tone": tone, "heard": self._heard, "control": CONTROL, "keys": KEYS}
-        (home / "config").write_text(CONFIG.format(**facts))
+        (home / "config").write_text(CONFIG.format(**facts) + self._tls())
         (home / "accounts").write_text(ACCOUNT.format(peer=PEER))
         (home / "contacts").write_text("")
+
+    def _tls(self) -> str:
+        """Its certificate and key are one file."""
+        if self.ground.transport != "tls":
+            return ""
+        files = {name: Path(path) for name, path in self.ground.files().items()}
+        both = self.ground.work / "baresip" / "both.pem"
+        both.write_bytes(files["certificate"].read_bytes() + files["key"].read_bytes())
+        return f"sip_certificate {both}\nsip_cafile {files['ca']}\n"
 
     def _read(self, data: bytes) -> None:
         self._unread += data
@@ -113,8 +135,7 @@ class Baresip(Peer):
         self._known = set(self._heard.iterdir())
 
     def call(self, number: str) -> None:
-        transport = f";transport={self.ground.transport}" if self.ground.transport != "udp" else ""
-        self._command("dial", f"sip:{number}@{RECORDER}:{SIP}{transport}")
+        self._command("dial", f"sip:{number}@{self.ground.face}")
 
     def wait(self, state: str, seconds: float = 8) -> None:
         def look() -> bool:
@@ -143,7 +164,7 @@ class Baresip(Peer):
             _pause()
 
     def refer(self, number: str) -> None:
-        self._command("transfer", f"sip:{number}@{RECORDER}:{SIP}")
+        self._command("transfer", f"sip:{number}@{self.ground.face}")
 
     def heard(self) -> audio.Samples:
         """The decoder's side of what its `sndfile` module dumped."""

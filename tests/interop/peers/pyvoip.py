@@ -5,30 +5,51 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import sys
+from pathlib import Path
 from typing import Any, ClassVar
 
 from qm_sip.demo import audio
 from tests.interop.ground import PEER, PEER_HZ, RECORDER, SIP
-from tests.interop.peers.base import Peer
+from tests.interop.peers.base import Lack, Peer
 
-NO_METHOD = "It has no call for it: answer, deny, hangup and read and write audio are all there is."
+PHONE, STACK = (
+    f"{importlib.metadata.distribution('pyVoIP').locate_file('pyVoIP')}/{name}"
+    for name in ("VoIP/VoIP.py", "SIP.py")
+)
+
+
+def _no(says: str, *words: str, file: str = STACK) -> Lack:
+    return Lack(says, f"its {Path(file).name}", file, words)
+
+
+NO_REFER = _no("It cannot transfer", "Refer-To")
+NO_HOLD = _no("It makes no offer in a call", "def hold", "reinvite", file=PHONE)
+NO_PRACK = _no("It knows no 100rel", "PRACK")
 
 
 class PyVoip(Peer):
     name = "pyVoIP"
     what = "a softphone library in Python"
+    quick = False
     transports: ClassVar[tuple[str, ...]] = ("udp",)  # it has no other
-    lacks: ClassVar[dict[str, str]] = {
-        "peer cancels": "Its `hangup` refuses a call that is not answered: it cannot send CANCEL.",
-        "peer is cancelled": "It answers the CANCEL and never the INVITE (no 487, RFC 3261 section 9.2); we give it up "
-        "after 64*T1.",
-        "early media": "It throws away a 183.",
-        "peer is held": "It answers the first re-INVITE of a call and fails on the second, so it is not taken back.",
-        "blind transfer": NO_METHOD,
-        "peer holds": NO_METHOD,
-        "peer changes codec": NO_METHOD,
-        "keys by RFC 4733": NO_METHOD,
-        "keys by INFO": NO_METHOD,
+    without: ClassVar[dict[str, Lack]] = {
+        name: _no("It has UDP alone", "SOCK_STREAM", "ssl.") for name in ("tcp", "tls")
+    }
+    lacks: ClassVar[dict[str, Lack]] = {
+        "peer cancels": _no("It cannot take a call back while it rings", "gen_cancel", "CANCEL sip:"),
+        "peer holds": NO_HOLD,
+        "peer changes codec": NO_HOLD,
+        "keys by RFC 4733": _no("It hears keys and cannot press them", "send_dtmf", "sendDTMF", file=PHONE),
+        "keys by INFO": _no("It sends no INFO", "INFO sip:", "gen_info"),
+        "blind transfer": NO_REFER,
+        "attended transfer": NO_REFER,
+        "peer sends PRACK": NO_PRACK,
+        "peer gets PRACK": NO_PRACK,
+        "session timer": _no("It knows no session timers", "Session-Expires"),
+    }
+    fails: ClassVar[dict[str, str]] = {
+        "udp peer is cancelled": "It answers the CANCEL and never the INVITE (RFC 3261 section 9.2 wants a 487).",
+        "udp early media": "It throws away a 183.",
     }
 
     def start(self) -> None:

@@ -9,16 +9,38 @@ import sys
 from typing import ClassVar
 
 from tests.interop.ground import BEHIND, PEER, RECORDER, SIP
+from tests.interop.peers.base import Lack
 from tests.interop.peers.behind import Behind
 from tests.support.recorded import until
 
 TOWARDS_US = 5062
+PACKAGE = str(importlib.metadata.distribution("sippy").locate_file("sippy"))
+CORE = f"{PACKAGE}/U*.py"
+NO_PRACK = Lack("It knows no PRACK", "its `U*.py`", CORE, ("'PRACK'",))
 
 
 class Sippy(Behind):
     name = "sippy"
     what = "a B2BUA (`b2bua_simple`), a phone behind it"
-    transports: ClassVar[tuple[str, ...]] = ("udp",)  # it has no other but WSS
+    transports: ClassVar[tuple[str, ...]] = ("udp",)
+    without: ClassVar[dict[str, Lack]] = {
+        name: Lack(
+            "It has UDP and WSS alone",
+            "its `*_server.py`",
+            f"{PACKAGE}/*_server.py",
+            ("SOCK_STREAM",),
+        )
+        for name in ("tcp", "tls")
+    }
+    fails: ClassVar[dict[str, str]] = {
+        "udp attended transfer": "Its REFER has a Replaces that names dialogs of its other side (the third "
+        "says 481), and it hangs up before it is told so."
+    }
+    lacks: ClassVar[dict[str, Lack]] = {
+        "peer sends PRACK": NO_PRACK,
+        "peer gets PRACK": NO_PRACK,
+        "session timer": Lack("It knows no session timers", "its `U*.py`", CORE, ("Session-Expires",)),
+    }
 
     @property
     def face(self) -> str:
