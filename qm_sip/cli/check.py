@@ -17,13 +17,18 @@ from qm_sip import config as settings
 from qm_sip.announce import coverage, prompts
 from qm_sip.announce.needs import uses_of
 from qm_sip.announce.prompts import PromptLibrary
+from qm_sip.asterisk import check as beside
+from qm_sip.asterisk.check import live
+from qm_sip.beside import where_of
 from qm_sip.cli.options import ConfigDir, Json
 from qm_sip.cli.output import Status, emit_json, say
 from qm_sip.config import Config, clashes
 from qm_sip.config.checks import customers, uses_audio
-from qm_sip.errors import ConfigError
+from qm_sip.control import client
+from qm_sip.errors import ConfigError, QmSipError
 from qm_sip.net.trust import Trust, expiries
 
+LIVE = "ami"
 MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs"}
 LITTLE_ROOM = 1024**3  # bytes; a recorded hour of both sides is about 60 MB before it is rendered
 
@@ -43,7 +48,8 @@ class Finding:
 Asterisk = Annotated[
     Path | None,
     typer.Option(
-        "--asterisk", help="Asterisk's configuration directory: its features.conf is checked as well."
+        "--asterisk",
+        help="Asterisk's configuration directory, or `ami`: the Asterisk that runs. It is checked as well.",
     ),
 ]
 
@@ -81,7 +87,9 @@ def find(directory: Path, asterisk: Path | None = None) -> Iterator[Finding]:
         yield _error(fault) if needed and coverage.is_about(fault, needed) else _advice_of(fault)
     yield from map(_error, coverage.check(config, library))
     yield from _advice(config, library)
-    yield from _codes(config, asterisk)
+    live = asterisk is not None and str(asterisk) == LIVE
+    yield from _codes(config, None if live else asterisk)
+    yield from _live(config) if live else _files(config, asterisk)
     yield from _storage(config)
     yield from _tls(config)
 
@@ -128,6 +136,43 @@ def _codes(config: Config, asterisk: Path | None) -> Iterator[Finding]:
                 "advice", f"{problem}, unless features_qm_sip.conf is included", remedy, file, ".".join(loc)
             )
             return
+
+
+def _files(config: Config, asterisk: Path | None) -> Iterator[Finding]:
+    """What Asterisk's files would defeat."""
+    if asterisk is None:
+        return
+    try:
+        found = beside.faults(config, beside.read_site(config, asterisk))
+    except ConfigError as fault:
+        yield _error(fault)
+        return
+    yield from map(_finding, found)
+
+
+def _live(config: Config) -> Iterator[Finding]:
+    """The same, of the Asterisk that runs; asked as `serve` asks it."""
+    place = where_of(config.server.asterisk, os.environ)
+    if place is None:
+        problem, key = "is empty: which Asterisk is to be asked?", "asterisk.address"
+        yield Finding(
+            "error", problem, "its manager's address:port", str(config.directory / "qm_sip.toml"), key
+        )
+        return
+    yield from map(_finding, live.look(config, place, serving=_serving(config)))
+
+
+def _finding(fault: beside.Fault) -> Finding:
+    return Finding(fault.level, fault.problem, fault.remedy, fault.where.file, "", fault.where.line)
+
+
+def _serving(config: Config) -> bool:
+    """Whether our own server runs."""
+    try:
+        client.call(config.server.control.socket, "status")
+    except QmSipError:
+        return False
+    return True
 
 
 def _tls(config: Config) -> Iterator[Finding]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from qm_sip.demo.counter import RtpCounter
+from qm_sip.demo.server import COMMAND, TREE
 from tests.support import site as sites
 from tests.support.house import RECORDER, House
 from tests.support.recorded import Row, until
@@ -159,6 +163,44 @@ def test_asterisk_that_records_by_itself_is_an_alarm(house: House) -> None:
     assert {"recorded-by-pbx", "heard-by-pbx"} <= set(row["reasons"])
     assert "Asterisk itself recorded" in str(house.explain(row["call"]))
     assert "ALARM" in house.server.log.read_text()
+
+
+def checked(house: House) -> dict[str, str]:
+    """What `check --asterisk ami` finds of Asterisk itself: the problem, and where it shows."""
+    command = [*COMMAND, "check", "--config", str(house.config), "--asterisk", "ami", "--json"]
+    environment = {**os.environ, **house.server.environment, "PYTHONPATH": str(TREE)}
+    done = subprocess.run(
+        house.site.network.inside(command),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    findings = json.loads(done.stdout)["findings"]
+    return {
+        one["problem"]: one["file"] for one in findings if "show" in one["file"] or "devstate" in one["file"]
+    }
+
+
+def test_the_check_asks_the_asterisk_that_runs(house: House) -> None:
+    """A dialplan that stands in no file, a member without a state of his own, and a lamp of a server that is gone."""
+    assert {where.partition("@")[0] for where in checked(house).values()} == {"dialplan show 3901"}
+    house.pbx.rx("dialplan add extension 8003,1,MixMonitor(x.wav) into from-trunk")
+    house.pbx.rx("queue add member PJSIP/1002@qm-sip to sales")
+    house.pbx.rx("devstate change Custom:rec-1001 INUSE")
+    house.server.stop()
+    try:
+        found = checked(house)
+    finally:
+        house.server.start()
+        house.pbx.rx("dialplan remove extension 8003@from-trunk")
+        house.pbx.rx("queue remove member PJSIP/1002@qm-sip from sales")
+        house.pbx.wait_device("PJSIP/qm-sip", "NOT_INUSE", 15)
+        heard(house)
+    assert len(found) == 4
+    for words in ("MixMonitor", "state_interface", "rec-1001 is lit"):
+        assert any(words in problem for problem in found), words
 
 
 def kick(house: House) -> None:
