@@ -210,7 +210,8 @@ class Server:
         clerk = CatalogClerk(self.catalog, self._config, self._spawn, self._after)
         self.features = Features(self.switchboard, clerk, self.presets)
         self.switchboard.features = self.features
-        self.switchboard.onlooker = self.lamps = Lamps(self.switchboard)
+        self.switchboard.onlooker = self.lamps = Lamps(self.switchboard, self.presets)
+        self.presets.changed = self._preset_changed
         self._alarm = Alarm(self.switchboard, self._after)
         self._spawn(self._keep_seeds())
         listen = [Address(at.host, at.port, at.transport) for at in config.server.sip.listen]
@@ -388,6 +389,10 @@ class Server:
             self._strangers += event.strangers
         self._on_engine_answer(event)
         self.switchboard.on_media(event, time.monotonic())
+        self._after()
+
+    def _preset_changed(self, person: PersonId) -> None:
+        self.lamps.preset(person, time.monotonic())
         self._after()
 
     def _on_kept(self, event: KeeperEvent) -> None:

@@ -23,6 +23,9 @@ from qm_sip.config import Config
 from qm_sip.config.features import Feature, FeatureKind
 from qm_sip.config.numbers import normal
 from qm_sip.errors import Refused
+from qm_sip.lamps.lamp import OWN, lamp_of, named
+from qm_sip.lamps.press import Press
+from qm_sip.lamps.rights import presser_of
 from qm_sip.media import protocol
 from qm_sip.monitor.room import Clerk, Room
 from qm_sip.policy.facts import CallFacts, CallId, How, Party, PersonId, Use
@@ -50,7 +53,7 @@ class Features:
     def serve(self, event: sip.CallOffered, peer: str, config: Config, called: str, now: float) -> bool:
         feature = config.feature(called)
         if feature is None:
-            return False
+            return self._pressed(event, peer, config, called, now)
         if feature.right not in config.peer(peer).may:
             raise CallRefused(403, f"peer {peer} may not dial a code that needs the right {feature.right}")
         if not self.board.engine_up:
@@ -64,6 +67,24 @@ class Features:
             self._begin(service, event, now)
         return True
 
+    def _pressed(self, event: sip.CallOffered, peer: str, config: Config, called: str, now: float) -> bool:
+        """The name of a lamp is dialled: somebody has pressed its key. Only the agent can mean anything by it."""
+        name = named(called)
+        if name is None:
+            return False
+        lamp, device = lamp_of(config, name), presser_of(config, event.request, peer)
+        owner = config.index.persons.get(device or "")
+        if lamp is None or device is None or owner != lamp.person or lamp.kind not in OWN:
+            raise CallRefused(
+                403, f"a lamp's key was pressed at peer {peer}, and it is not his, or only shows something"
+            )
+        if not self.board.engine_up:
+            raise CallRefused(503, "the media engine is not there to say anything")
+        service = ServiceCall(self.board, event.leg, event.local)
+        service.script = Press(self, service, lamp, Private(device))
+        self._begin(service, event, now)
+        return True
+
     def _begin(self, service: ServiceCall, event: sip.CallOffered, now: float) -> None:
         self.board.enter(service)
         service.begin(event.request, now)
@@ -73,14 +94,14 @@ class Features:
     ) -> None:
         if feature.kind is FeatureKind.MONITORING:
             if self.room.enter(service, caller) is None:
-                service.script = Sentence(service, self._staff("W1"))
+                service.script = Sentence(service, self.staff("W1"))
             return
         if feature.kind is FeatureKind.MENU:
             service.script = StatusScript(self, service, caller)
         else:
             service.script = PresetScript(self, service, feature.kind, caller)
 
-    def _staff(self, prompt: str) -> Prompt | None:
+    def staff(self, prompt: str) -> Prompt | None:
         config, library = self.board.settings
         return library.find(prompt, language_of_staff(config))
 
@@ -92,14 +113,14 @@ class Features:
         device = normal(caller.reveal(), config.lines.numbering)
         person = config.index.persons.get(device)
         if config.index.internal.find(device) is None:
-            return self._staff("W1")  # an outsider's phone: it has no calls of ours
+            return self.staff("W1")  # an outsider's phone: it has no calls of ours
         if kind is FeatureKind.OFF:
             self._keep(self.presets.clear(person, device))
-            return self._staff("A5")
+            return self.staff("A5")
         before = self.presets.active(person, device, now)
         until = config.lines.private.preset_max.after(now)
         self._keep([self.presets.set(person, device, PresetMode(kind.value), until)])
-        return self._staff("A6" if before else "A4")
+        return self.staff("A6" if before else "A4")
 
     def status(self, caller: Private[str], tell: Callable[[list[Prompt | None], float], None]) -> None:
         """What an agent hears of his private calls: is one set beforehand (A6, A5), and the proof of the last (B1)."""
@@ -107,12 +128,12 @@ class Features:
         device = normal(caller.reveal(), config.lines.numbering)
         person = config.index.persons.get(device)
         on = self.presets.active(person, device, self.board.wall()) is not None
-        first = self._staff("A6" if on else "A5")
+        first = self.staff("A6" if on else "A5")
         if person is None:
             tell([first], self.board.now())
             return
         self._clerk.last_private(
-            person, lambda whole, now: tell([first, *([self._staff("B1")] if whole else [])], now)
+            person, lambda whole, now: tell([first, *([self.staff("B1")] if whole else [])], now)
         )
 
     def wants_private(self, party: Party) -> bool:
@@ -122,7 +143,7 @@ class Features:
         if not self.board.engine_up:
             raise CallRefused(503, "the media engine is not there to say anything")
         service = ServiceCall(self.board, event.leg, event.local)
-        service.script = Sentence(service, self._staff("A7"))
+        service.script = Sentence(service, self.staff("A7"))
         self._begin(service, event, now)
 
     def takes_private(self, party: Party) -> bool:

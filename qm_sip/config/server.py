@@ -298,8 +298,8 @@ class Peer(Model):
     """
     may: tuple[Right, ...] = ("carry",)
     """carry: send us calls, else 403. toggle: dial the codes of [private]. listen: dial the code of [monitoring].
-    These two only for a trusted peer: it says whose phone it is. watch: subscribe to lamps (docs/lamps.md), for a
-    trusted peer, or for phones that show a password (auth) under the name of their extension.
+    These two only for a trusted peer: it says whose phone it is. watch: subscribe to lamps and press their keys
+    (docs/lamps.md), for a trusted peer, or for phones that show a password (auth) under the name of their extension.
     """
     trusted: bool = False
     """Whether its X- headers, P-Asserted-Identity and Diversion are believed, and what names people may cross

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from qm_sip.lamps.document import MEDIA_TYPE, dialog_info
 from qm_sip.lamps.glow import as_it_is, lit
-from qm_sip.lamps.lamp import Lamp, lamp_of, named
+from qm_sip.lamps.lamp import Kind, Lamp, lamp_of, named
 from qm_sip.lamps.rights import may_come, may_see, watcher_of
-from qm_sip.policy.facts import CallId
+from qm_sip.policy.facts import CallId, PersonId
 from qm_sip.sip.address import Uri
 from qm_sip.sip.admission import Admitted
 from qm_sip.sip.message import Request
@@ -25,18 +25,22 @@ if TYPE_CHECKING:
     from qm_sip.call.call import Call
     from qm_sip.call.switchboard import Switchboard
     from qm_sip.config import Config
+    from qm_sip.privateline.presets import Presets
 
 NOTHING: Final[frozenset[Lamp]] = frozenset()
 
 
 class Lamps:
-    """See the module's docstring. It is the user agent's `Package` and the switchboard's `Onlooker`."""
+    """See the module's docstring. It is the user agent's `Package` and the switchboard's `Onlooker`.
+
+    What an agent has set for calls to come is asked of `Presets`; one that runs out by itself shows at the next word.
+    """
 
     name: str = "dialog"
     media_type: str = MEDIA_TYPE
 
-    def __init__(self, board: Switchboard) -> None:
-        self._board = board
+    def __init__(self, board: Switchboard, presets: Presets) -> None:
+        self._board, self._presets = board, presets
         self._by_call: dict[CallId, frozenset[Lamp]] = {}
         self._calls: Counter[Lamp] = Counter()  # how many calls light each
         self.reloaded(board.now())
@@ -68,6 +72,10 @@ class Lamps:
                 del self._calls[lamp]
             self._board.ua.looks_different(lamp, now)
 
+    def preset(self, person: PersonId, now: float) -> None:
+        """What this agent has set for calls to come may be another."""
+        self._board.ua.looks_different(Lamp(Kind.PRESET, person), now)
+
     def reloaded(self, now: float) -> None:
         """Other settings are in force: who may see no more is told so, and nothing else."""
         self._board.ua.publish(self, limits_of(self._config))
@@ -98,6 +106,8 @@ class Lamps:
         config = self._config
         if not may_come(config, by) or not may_see(config, device, lamp, self._board.wall().date()):
             return None
+        if lamp.kind is Kind.PRESET:
+            return self._presets.active(lamp.person, None, self._board.wall()) is not None
         return lamp in self._calls
 
     def document(self, grant: Grant, state: Hashable, version: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Which lamps there are, and how a phone names one: `private-1001@...`, `recording-1001@...`, `heard-1001@...`.
+"""Which lamps there are, and how a phone names one: `private-1001@...`, `recording-1001@...`.
 
 A lamp is of a person (people.toml), whichever of his extensions it is named by. What belongs to nobody has none.
 """
@@ -20,6 +20,11 @@ class Kind(StrEnum):
     PRIVATE = "private"
     RECORDING = "recording"
     HEARD = "heard"
+    PRESET = "preset"  # not of a call: what the agent has set for those to come
+
+
+OWN: Final = frozenset({Kind.PRIVATE, Kind.PRESET})
+"""Nobody else's business (KSF15-3.9)."""
 
 
 class Lamp(NamedTuple):

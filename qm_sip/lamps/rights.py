@@ -1,13 +1,13 @@
 """Who may see which lamp (KSF15-3.9, 3.3.2, 6.4c).
 
-| | private | recording | heard |
+| | private, preset | recording | heard |
 |---|---|---|---|
 | the agent, at any phone of his | yes | yes | yes |
 | a monitor with `watch`, at his own phone, a valid grant, for the agents he is named for | no | yes | yes |
 | anybody else, and everybody at a peer without `watch` | no | no | no |
 
-Nobody but the agent sees whether he is private: no right can be given for it. Who may not see a lamp is answered the
-same whether it exists or not.
+Nobody but the agent sees whether he is private, or wants to be: no right can be given for it. Who may not see a lamp is
+answered the same whether it exists or not.
 
 Whose phone it is says the password, for a peer that asks for one and is not trusted: its user is the extension. Of a
 trusted peer it is what the peer asserts, as for the codes that are dialled.
@@ -20,22 +20,33 @@ from typing import TYPE_CHECKING
 
 from qm_sip.call.headers import identities, user_of
 from qm_sip.config.numbers import normal
-from qm_sip.lamps.lamp import Kind, Lamp
+from qm_sip.lamps.lamp import OWN, Lamp
 from qm_sip.policy.grants import grant_lacks
+from qm_sip.sip.admission import Admitted
+from qm_sip.sip.digest_server import user_of as shown_by
 
 if TYPE_CHECKING:
     from qm_sip.config import Config
-    from qm_sip.sip.admission import Admitted
     from qm_sip.sip.message import Request
 
 
 def watcher_of(config: Config, request: Request, by: Admitted) -> str | None:
     """Whose phone asks, as an extension; None: nobody can say."""
-    if not may_come(config, by):
+    return _device_of(config, request, by) if may_come(config, by) else None
+
+
+def presser_of(config: Config, request: Request, peer: str) -> str | None:
+    """Whose phone dials the name of a lamp, as an extension; None: nobody can say. The door has seen its password."""
+    found = config.server.peers.get(peer)
+    if found is None or not {"watch", "toggle"} & set(found.may):
         return None
+    return _device_of(config, request, Admitted(peer, shown_by(request, found.realm)))
+
+
+def _device_of(config: Config, request: Request, by: Admitted) -> str | None:
     peer = config.server.peers[by.account]
     asserted = next(iter(identities(request, peer)), None) or user_of(request.get("From"))
-    said = asserted if peer.trusted else by.user
+    said = asserted if peer.trusted else by.user if by.user in peer.users else None
     return normal(said, config.lines.numbering) if said else None
 
 
@@ -49,7 +60,7 @@ def may_see(config: Config, device: str, lamp: Lamp, today: date) -> bool:
     """Whether whoever has that phone may see this lamp today."""
     if config.index.persons.get(device) == lamp.person:
         return True
-    return lamp.kind is not Kind.PRIVATE and _may_watch(config, device, lamp, today)
+    return lamp.kind not in OWN and _may_watch(config, device, lamp, today)
 
 
 def _may_watch(config: Config, device: str, lamp: Lamp, today: date) -> bool:

@@ -7,7 +7,7 @@ the agent's own phone, by being used, or by itself, at most a day later; it surv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -51,6 +51,8 @@ class Presets:
             _key(row.person, row.device): Preset(row.person, row.device, PresetMode(row.mode), row.until)
             for row in rows
         }
+        self.changed: Callable[[PersonId], None] = lambda person: None
+        """Whoever is to hear that somebody's preset is another now."""
 
     def __len__(self) -> int:
         return len(self._set)
@@ -65,6 +67,7 @@ class Presets:
         if person is None and device is None:
             raise ValueError("a preset is of a person or of a phone")
         self._set[_key(person, device)] = Preset(person, device, mode, until)
+        self._tell(person)
         return SetPreset(person, device, mode.value, until)
 
     def clear(self, person: PersonId | None, device: str | None) -> list[ClearPreset]:
@@ -74,6 +77,7 @@ class Presets:
             preset = self._set.pop(key, None)
             if preset is not None:
                 cleared.append(ClearPreset(preset.person, preset.device))
+                self._tell(preset.person)
         return cleared
 
     def active(self, person: PersonId | None, device: str | None, now: datetime) -> Preset | None:
@@ -89,6 +93,7 @@ class Presets:
         if preset is None or preset.mode is PresetMode.UNTIL_OFF:
             return preset, []
         del self._set[_key(preset.person, preset.device)]
+        self._tell(preset.person)
         return preset, [ClearPreset(preset.person, preset.device)]
 
     def expire(self, now: datetime) -> list[ClearPreset]:
@@ -97,6 +102,10 @@ class Presets:
         for preset in over:
             del self._set[_key(preset.person, preset.device)]
         return [ClearPreset(preset.person, preset.device) for preset in over]
+
+    def _tell(self, person: PersonId | None) -> None:
+        if person is not None:
+            self.changed(person)
 
 
 def _key(person: PersonId | None, device: str | None) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from qm_sip.call import headers
 from qm_sip.call.arrival import CallRefused, called_number, peer_of, read_offered
 from qm_sip.config import Config
 from qm_sip.config.registry import day_of
+from qm_sip.lamps.lamp import named
 from qm_sip.policy.facts import CallId, LineKind
 from qm_sip.policy.identify import read_facts
 from qm_sip.private import Private
@@ -63,7 +64,8 @@ class BoardCalls:
         peer = self._peer(source)
         try:
             called = called_number(invite)
-            if peer is None or config.feature(called) or config.private_prefix(called) is not None:
+            code = config.feature(called) or config.private_prefix(called) is not None or named(called)
+            if peer is None or code:
                 return False
             now = datetime.now(UTC)
             if match_numbers(config, map(Private, [called, *_users(invite)]), day_of(now)) is not None:

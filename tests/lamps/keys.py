@@ -42,7 +42,8 @@ def lighten(world: World) -> Lamps:
     """Give a world lamps, and a door that knows who comes."""
     use(world, with_watchers(world.settings))
     world.ua._porter = Doorkeeper(rules_of(world.config), random.Random(1), lambda incident, now: None)
-    world.switchboard.onlooker = lamps = Lamps(world.switchboard)
+    world.switchboard.onlooker = lamps = Lamps(world.switchboard, world.features.presets)
+    world.features.presets.changed = lambda person: lamps.preset(person, world.now)
     return lamps
 
 

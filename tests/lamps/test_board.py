@@ -75,7 +75,7 @@ def test_a_supervisor_sees_the_same_of_private_objected_hold_and_the_end() -> No
     for what in ("private", "objected", "end"):
         world = talking()
         coach = {kind: Key(world, f"{kind}-1001", "1050") for kind in Kind}
-        assert coach[Kind.PRIVATE].status == 403 and coach[Kind.RECORDING].lit
+        assert coach[Kind.PRIVATE].status == coach[Kind.PRESET].status == 403 and coach[Kind.RECORDING].lit
         world.run(2.0)
         assert world.agent is not None
         if what == "end":
@@ -148,7 +148,7 @@ def test_the_works_council_comes_into_a_recorded_call_and_it_looks_like_its_end(
     world.becomes(world.agent, "1900")
     world.run(3.0)
     assert world.switchboard.calls and showing(agent) == set()
-    assert [len(key.notified) for key in agent.values()] == [1, 2, 1]
+    assert [len(agent[kind].notified) for kind in Kind] == [1, 2, 1, 1]
 
 
 def test_a_private_call_from_the_start() -> None:

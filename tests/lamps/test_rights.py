@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qm_sip.config import Config
-from qm_sip.lamps.lamp import Kind, Lamp
+from qm_sip.lamps.lamp import OWN, Kind, Lamp
 from qm_sip.lamps.rights import may_come, may_see, watcher_of
 from qm_sip.policy.facts import PersonId
 from qm_sip.sip.admission import Admitted
@@ -36,6 +36,7 @@ def test_an_agent_sees_his_own_and_nobody_elses() -> None:
 
 def test_a_monitor_with_the_right_sees_all_but_private() -> None:
     assert sees("1050", config()) == set(OPEN)
+    assert not OWN & set(OPEN) and OWN | set(OPEN) == set(Kind)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_another_monitor_a_stranger_nobody() -> None:
 def test_no_setting_lets_a_monitor_see_private() -> None:
     """`may` has no word for it."""
     for word in ("play", "export", "listen", "trace", "watch"):
-        assert Kind.PRIVATE not in sees("1050", config(may=(word,)))
+        assert not OWN & sees("1050", config(may=(word,)))
 
 
 # --------------------------------------------------------------------------- whose phone

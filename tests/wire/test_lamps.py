@@ -269,6 +269,36 @@ def test_a_supervisor_sees_recorded_and_not_private(scene: Scene, proxy: Party) 
     assert counted(scene.site)["watched"] == 0
 
 
+def test_a_pressed_key_makes_the_held_call_private(scene: Scene, proxy: Party) -> None:
+    mine = watch(proxy, "private-1001")
+    mine.learn(mine.expect(200, "SUBSCRIBE"))
+    assert told(mine) == ("active", False)
+    caller, callee, _ = talking(scene)
+    callee.request("INVITE", body=callee.sdp("sendonly"))
+    caller.answer(caller.sdp("recvonly"), to=caller.expect("INVITE"))
+    callee.connected()
+    caller.expect("ACK")
+    pressed = proxy.call("private-1001", headers=[("P-Asserted-Identity", "<sip:1001@x>")])
+    pressed.connected()
+    assert told(mine) == ("active", True)
+    assert scene.site.ask("taps")["taps"] == []
+    for leg in (caller, callee):
+        leg.answer(to=leg.expect("INVITE"))
+        leg.expect("ACK")
+    pressed.hung_up()
+    call = scene.site.ask("calls", limit=1)["calls"][0]["call"]
+    scene.end(caller, callee)
+    assert told(mine) == ("active", False)
+    assert scene.site.ask("private_proof", call=call, **{"as": "a1"})["private"]
+    for caller_id in ("1002", "1050"):
+        again = proxy.call("private-1001", headers=[("P-Asserted-Identity", f"<sip:{caller_id}@x>")])
+        again.expect(403)
+        again.request("ACK", cseq=again.cseq, branch=again.branch)
+    mine.request("SUBSCRIBE", headers=[("Event", "dialog"), ("Expires", "0")])
+    mine.expect(200, "SUBSCRIBE")
+    assert told(mine) == ("terminated", False)
+
+
 def test_a_confidential_call_is_not_seen(scene: Scene, proxy: Party) -> None:
     mine = [watch(proxy, f"{kind}-1001") for kind in ("private", "recording", "heard")]
     for leg in mine:
