@@ -275,7 +275,7 @@ def read_offered(request: Request, config: Config, peer: str, route: Route | Non
     asserted = headers.identities(request, known)
     diverted = _users(request, "Diversion") if known.trusted else []
     beside = [*asserted[1:], sender, *_users(request, "To")]
-    beside += _users(request, "History-Info") if known.trusted else []
+    beside += headers.named(request, known)
     carried = headers.received(request, config.server.sip.carry_headers) if known.trusted else {}
     return Offered(
         peer=peer,

@@ -305,6 +305,7 @@ class Call:
         if self._move(Happening.PROGRESS) is None:
             return
         self.early.heard(response)
+        self.who.rings(response)
         if self.state is State.SEEKING:
             self._tone("caller", "ringback")
         else:
@@ -334,7 +335,7 @@ class Call:
         self.exchange.learn("callee", theirs)
         if self.state is State.JOINING:
             self._pass_answer(response, theirs, now)
-        self.who.is_there("callee", response, now)
+        self.who.answers(response, now)
         self.aware.wishes("callee", response, now)
         self.connect_if_both_are_there(now)
 
@@ -561,7 +562,8 @@ class Call:
             self.exchange.offered(leg, request, now, talking=talking)
 
     def offer_answered(self, leg: LegName, response: Response, now: float) -> None:
-        """Our re-INVITE was answered. If that ended a hold, what had to wait for it goes on."""
+        """Our re-INVITE was answered: who is there (I5)? If that ended a hold, what had to wait for it goes on."""
+        self.who.is_there(leg, response, now)
         self.aware.wishes(leg, response, now)
         if self.early.agreed(leg, response, now):
             self.exchange.answered(leg, response, now)
@@ -587,6 +589,11 @@ class Call:
             self.recording.resumed(now)
         for listening in list(self.listeners.values()):
             listening.resumed(now)
+
+    def answered_in_dialog(self, leg: LegName, event: sip.RequestAnswered, now: float) -> None:
+        """A request of ours was answered: an UPDATE by whoever is there now."""
+        if event.method == "UPDATE" and event.response is not None and event.status < 300:
+            self.who.is_there(leg, event.response, now)
 
     def told_in_dialog(self, leg: LegName, token: int, request: Request, now: float) -> None:
         """INFO, MESSAGE, REFER, UPDATE without SDP and the like."""

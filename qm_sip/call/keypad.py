@@ -99,11 +99,13 @@ class Keypad:
     # ---------------------------------------------------------------- keys by INFO
 
     def by_info(self, leg: LegName, request: Request, now: float) -> None:
-        """A key press as INFO: ours if it completes a code, passed on if it cannot (any more)."""
+        """A key press as INFO: ours if it completes a code, passed on if it cannot (any more), or if nothing here is
+        obeyed any more.
+        """
         reader, key = self._readers.get(leg), info_key(request)
         held = self._held.setdefault(leg, [])
         held.append(request)
-        if reader is None or key is None:
+        if reader is None or key is None or self._call.unsaid:
             self._pass_on(leg, len(held), now)
             return
         word, let_go = reader.press(key)

@@ -314,6 +314,7 @@ class Switchboard:
             case sip.InDialogRequest():
                 call.told_in_dialog(leg, event.token, event.request, now)
             case sip.RequestAnswered():
+                call.answered_in_dialog(leg, event, now)
                 call.passing.answered(event.ticket, event.status, now, ours=event.response is None)
                 call.transfers.answered(leg, event, now)
             case sip.Cancelled():

@@ -18,10 +18,13 @@ from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import LineKind, Party, Role, SpanState
 from qm_sip.private import Private
 from qm_sip.privateline.toggle import why_not_private
-from qm_sip.sip.message import Message
+from qm_sip.sip.message import Message, Response
 
 if TYPE_CHECKING:
     from qm_sip.call.call import Call
+
+
+MOST_ENDS = 16  # of one INVITE, whose names are kept while they ring
 
 
 class Who:
@@ -30,6 +33,10 @@ class Who:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._seen: dict[LegName, str] = {}  # the connected line last heard on each leg
+        self._named: dict[LegName, list[str]] = {}  # everybody who was named with it
+        self._ringing: dict[
+            str, Message
+        ] = {}  # by the tag of an answering end: who it said it was before it answered
 
     def asserted(self, leg: LegName, message: Message) -> None:
         """Whom the first message of that leg named: he is known already."""
@@ -38,21 +45,37 @@ class Who:
             self._seen[leg] = names[0]
 
     def is_there(self, leg: LegName, message: Message, now: float) -> None:
-        """A message that may name another party than before."""
-        call = self._call
-        names = call.way.borders[leg].identities(message)
-        before = self._seen.get(leg)
-        if not names or names[0] == before or call.unsaid or call.book.ended:
+        """A message that may name another party than before. Whoever else is named with him is looked up too: behind
+        an identity that is known there may stand one of which nothing may be said.
+        """
+        call, border = self._call, self._call.way.borders[leg]
+        named = border.named(message)
+        if not named or named == self._named.get(leg) or call.unsaid or call.book.ended:
+            return
+        self._named[leg] = named
+        names, before = border.identities(message), self._seen.get(leg)
+        party = self._met([*names, *named], now)
+        if party is None or not names or names[0] == before:
             return
         self._seen[leg] = names[0]
-        party = self._met(names, now)
-        if party is None:
-            return
         if leg != call.customer:
             self._agent_is(party, now)
         elif call.recording and (before is not None or self._was_told_as_another(party)):
             call.recording.new_customer(leg, now)
             call.stop_telling(now)
+
+    def rings(self, message: Response) -> None:
+        """An end that is called says who it is before anybody has picked up there."""
+        tag = message.to.tag or ""
+        if len(self._ringing) < MOST_ENDS and self._call.way.borders["callee"].named(message):
+            self._ringing[tag] = message
+
+    def answers(self, message: Response, now: float) -> None:
+        """It has answered: if it does not say who it is, what it said while it rang holds."""
+        rang = self._ringing.get(message.to.tag or "", message)
+        self._ringing.clear()
+        silent = not self._call.way.borders["callee"].named(message)
+        self.is_there("callee", rang if silent else message, now)
 
     def _met(self, names: Sequence[str], now: float) -> Party | None:
         """Who that is; None: with whom nothing may be kept, and that has been seen to (rows 1, 2 and 5)."""

@@ -16,11 +16,17 @@ from qm_sip.config.lines import Numbering
 
 T = TypeVar("T")
 
+_INTERNATIONAL = 9  # digits, country code and all, that no extension of ours has
 _SEPARATORS = str.maketrans("", "", " -./()\u00a0")
 
 
 def normal(number: str, numbering: Numbering) -> str:
-    """Return the international form of a number; one that is not a number comes back as it is, stripped."""
+    """Return the international form of a number; one that is not a number comes back as it is, stripped.
+
+    `+31 (0)20 ...` is how people write what is dialled +3120 from abroad and 020 at home.
+    """
+    if "(" in number and number.lstrip().startswith(("+", numbering.international_prefix)):
+        number = number.replace(f"({numbering.national_prefix})", "")
     digits = number if number.isdigit() else number.translate(_SEPARATORS)
     if not numbering.country or not digits.isascii() or not digits.isdigit():
         return digits
@@ -30,6 +36,13 @@ def normal(number: str, numbering: Numbering) -> str:
     if national and digits.startswith(national):
         return "+" + numbering.country + digits[len(national) :]
     return digits
+
+
+def forms(number: str, numbering: Numbering) -> tuple[str, ...]:
+    """Every form a number may have been meant in. Carriers write an international number without its +, too."""
+    form = normal(number, numbering)
+    whole = form.isascii() and form.isdigit() and len(form) >= _INTERNATIONAL
+    return (form, f"+{form}") if numbering.country and whole else (form,)
 
 
 def is_number(number: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from qm_sip.config.numbers import normal
+from qm_sip.config.numbers import forms, normal
 from qm_sip.config.registry import Registry
 from qm_sip.policy.facts import Direction
 from qm_sip.private import Private
@@ -35,7 +35,8 @@ def look_up(config: Config, number: Private[str], day: date) -> list[Row]:
             "source": entry.source,
         }
         for name, registry in (registries | {"agreed": index.agreed}).items()
-        for entry in registry.entries(form)
+        for one in forms(form, config.lines.numbering)
+        for entry in registry.entries(one)
     ]
     return [*rows, *_ours(config, form)]
 

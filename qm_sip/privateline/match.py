@@ -12,7 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from qm_sip.config.index import NEVER_ORDER
-from qm_sip.config.numbers import normal
+from qm_sip.config.numbers import forms
 from qm_sip.policy.facts import LineKind, Party
 from qm_sip.private import Private
 
@@ -34,10 +34,11 @@ def match_numbers(
     """Look numbers up in the lists as they are on this day (without one: as they ever are); the strongest kind on any
     side wins.
     """
-    forms = [normal(number.reveal(), config.lines.numbering) for number in numbers]
+    numbering = config.lines.numbering
+    found = [form for number in numbers for form in forms(number.reveal(), numbering)]
     for kind in NEVER_ORDER:
         registry = config.index.never[kind]
-        for form in forms:
+        for form in found:
             rule = registry.find(form, day)
             if rule is not None:
                 return PrivateLineMatch(kind, rule)
@@ -46,9 +47,10 @@ def match_numbers(
 
 def has_agreed(config: Config, parties: Iterable[Party], day: date) -> bool:
     """Say whether it was agreed with somebody outside that nothing of him is recorded or heard (FAQ-B.7)."""
+    numbering = config.lines.numbering
     addresses = (party.address for party in parties if party.outside and party.address is not None)
-    forms = (normal(address.reveal(), config.lines.numbering) for address in addresses)
-    return any(config.index.agreed.find(form, day) is not None for form in forms)
+    found = (form for address in addresses for form in forms(address.reveal(), numbering))
+    return any(config.index.agreed.find(form, day) is not None for form in found)
 
 
 def match_parties(config: Config, parties: Iterable[Party], day: date) -> PrivateLineMatch | None:

@@ -35,6 +35,14 @@ _PLAIN = re.compile(
 )
 
 
+def unescaped(user: str) -> str:
+    """An escaped letter or digit is the same as the bare one (19.1.4): %31900 calls 1900. An octet that is no UTF-8 is
+    escaped: what is shown and stored is text.
+    """
+    plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), user)
+    return plain if plain.isascii() else _FOREIGN.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", plain)
+
+
 class Uri(NamedTuple):
     """A URI. Of schemes other than sip and sips only `scheme` and `text` mean anything.
 
@@ -89,14 +97,9 @@ class Uri(NamedTuple):
 
     @property
     def number(self) -> str:
-        """The user part without password and without the parameters of a telephone-subscriber.
-
-        An escaped letter or digit is the same as the bare one (19.1.4): %31900 calls 1900. An octet that is no UTF-8
-        is escaped: what is shown and stored is text.
-        """
+        """The user part without password, without the parameters of a telephone-subscriber, and without escapes."""
         user = self.text.partition(":")[2] if self.scheme == "tel" else (self.user or "").partition(":")[0]
-        plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), user.partition(";")[0])
-        return plain if plain.isascii() else _FOREIGN.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", plain)
+        return unescaped(user.partition(";")[0])
 
     def __str__(self) -> str:
         return self.text

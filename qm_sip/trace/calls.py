@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 HIDDEN = Belongs(Whose.HIDDEN)
 NOT_SHOWN = (LineKind.CONFIDENTIAL, LineKind.EMERGENCY, LineKind.PRIVATE)
-NAMES = ("From", "To", "P-Asserted-Identity", "P-Preferred-Identity", "Diversion", "Remote-Party-ID")
+BEFORE = ("Diversion", "History-Info", "Referred-By", "Refer-To")
+NAMES = ("From", "To", "P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID", *BEFORE)
 
 
 class BoardCalls:
@@ -84,9 +85,6 @@ def _whose(call: Call) -> Whose:
     return Whose.PRIVATE if private else Whose.CALL
 
 
-def _users(invite: Request) -> Iterator[str]:
+def _users(invite: Request) -> list[str]:
     """Everybody an INVITE names, believed or not."""
-    for name in NAMES:
-        for value in invite.values(name):
-            if user := headers.user_of(value):
-                yield user
+    return headers.users(invite, NAMES)

@@ -168,6 +168,18 @@ def test_an_attempt_at_a_number_of_never_is_not_kept(number: str) -> None:
     assert not world.store.attempts and not world.store.bytes
 
 
+@pytest.mark.parametrize("name", ["Diversion", "History-Info", "Referred-By", "P-Asserted-Identity"])
+def test_nor_one_that_names_such_a_number_anywhere(name: str) -> None:
+    world = TracedWorld()
+    world.ua.reject_new(503)
+    world.dial(
+        "1001", line="sales", more=[(name, '"Somebody" <sip:0201230000@pbx>, <sip:19%300@pbx>;index=1.1')]
+    )
+    world.run(1.0)
+    assert world.rejected == [503]
+    assert not world.store.attempts and not world.store.bytes
+
+
 def test_an_attempt_is_kept_when_we_take_no_calls() -> None:
     world = TracedWorld()
     world.ua.reject_new(503)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from qm_sip.call.headers import privacy
 from qm_sip.call.headers.reason import causes
 from qm_sip.call.headers.table import BY_KEY, TABLE, Across, Does, In
 from qm_sip.config import Peer
+from qm_sip.sip.address import unescaped
 from qm_sip.sip.body import Part, others
 from qm_sip.sip.events import Address
 from qm_sip.sip.hop import is_never_copied
@@ -93,6 +95,10 @@ class Border:
         """The users that the peer says it comes from."""
         return identities(message, self.source)
 
+    def named(self, message: Message) -> list[str]:
+        """Everybody whom the peer names, as far as it is believed."""
+        return named(message, self.source, _WAYS)
+
     def hides(self, message: Message) -> bool:
         """Whether the other side may not learn who this message is from. Whoever calls for help is never hidden."""
         return not self.target.trusted and not self.emergency and privacy.nameless(message)
@@ -119,6 +125,24 @@ def identities(message: Message, source: Peer) -> list[str]:
     said = privacy.values(message, "P-Asserted-Identity") or _older(message, source)
     found = (shown.uri.number for value in said if (shown := privacy.read(value)) is not None)
     return [user for user in found if user]
+
+
+_WAYS = ("P-Asserted-Identity", "Remote-Party-ID", "Diversion", "History-Info")
+"""Where somebody may stand who is, or was, in a call."""
+_USER = re.compile(r"\b(?:sips?|tel):([^\s<>\"@?,:;]+)", re.IGNORECASE)
+
+
+def named(message: Message, source: Peer, headers: Iterable[str] = (*_WAYS, "To")) -> list[str]:
+    """The users of every URI in these headers, however they are written: what cannot be read as a whole may still name
+    somebody of whom nothing may be kept. Of a stranger nothing is believed: he does not decide what is recorded.
+    """
+    return users(message, headers) if source.trusted else []
+
+
+def users(message: Message, headers: Iterable[str]) -> list[str]:
+    """The same, believed or not."""
+    text = " ".join(value for name in headers for value in message.all(name))
+    return list(dict.fromkeys(map(unescaped, _USER.findall(text))))
 
 
 @functools.lru_cache(maxsize=512)
