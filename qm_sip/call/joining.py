@@ -56,10 +56,12 @@ def _move(keep: Call, here: LegName, give: Call, far: LegName, now: float) -> st
     names = give.who.known(far)
     socket = keep.exchange.sessions[here].socket
     session = renamed(give.exchange.sessions[far], here, socket)
+    peer = give.way.peer_of(far)
     newcomer = Newcomer(
         give.legs[far],
         session,
-        give.way.peer_of(far),
+        peer,
+        give.config.peer(peer),
         called_now(give, far),
         names,
         "attended",

@@ -105,4 +105,5 @@ def _newcomer(board: Switchboard, event: sip.CallOffered, call: Call, at: LegNam
     asserted = headers.identities(request, board.settings.config.peer(peer))
     names = [*asserted, *([sender] if sender else [])]
     address = from_value(request, event.local, hidden=False)
-    return Newcomer(event.leg, session, peer, address, names, how, message=request)
+    known = board.settings.config.peer(peer)
+    return Newcomer(event.leg, session, peer, known, address, names, how, message=request)

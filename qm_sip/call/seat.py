@@ -18,6 +18,7 @@ from qm_sip.call import headers
 from qm_sip.call.media_plan import Plan
 from qm_sip.call.session import LegSession, answering
 from qm_sip.call.states import State
+from qm_sip.config import Peer
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import Role
@@ -41,6 +42,7 @@ class Newcomer:
     leg: sip.LegId
     session: LegSession
     peer: str
+    known: Peer  # of that name: since a reload it may be one that the call has never heard of
     address: str  # as From or To of a later request: without tag
     names: Sequence[str]  # by which he is looked up
     how: str  # blind | attended | taken-over | picked-up
@@ -111,6 +113,7 @@ def answer(call: Call, newcomer: Newcomer, now: float) -> None:
 def settle(call: Call, newcomer: Newcomer) -> None:
     """What was known of that side was known of somebody else."""
     at, session = newcomer.session.name, newcomer.session
+    call.config = call.config.with_peer(newcomer.peer, newcomer.known)
     call.way = call.way.with_other(at, newcomer.peer, call.config.peer(newcomer.peer), newcomer.address)
     call.aware.left(at)
     if at == "callee":

@@ -151,7 +151,8 @@ class ServiceCall:
         self._up(now)
 
     def acknowledged(self, request: Request, now: float) -> None:
-        if self._session.theirs is None and (theirs := read_sdp(request)) is not None:
+        theirs = read_sdp(request) if self._session.theirs is None else None
+        if theirs is not None and unrecordable(theirs) is None:
             self._session.theirs = theirs
             self._plan.learned("caller", theirs)
         if self.phase is Phase.ANSWERED:

@@ -29,7 +29,7 @@ from qm_sip.policy.facts import SpanState
 from qm_sip.sip import events as sip
 from qm_sip.sip.grammar import SipParseError
 from qm_sip.sip.message import Request, Response
-from qm_sip.sip.refer import ReferTo
+from qm_sip.sip.refer import ReferTo, Replaces
 from qm_sip.sip.subscription import Subscription
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ class Transfers:
         if how == "refuse":
             raise NotSent(403)
         refer = ReferTo.of(request)
+        if refer.replaces is not None and not self._may_name(leg, refer.replaces):
+            raise NotSent(403)
         if call.state is not State.TALKING or self.under_way:
             raise NotSent(491)
         if self._begun >= MOST:
@@ -85,6 +87,16 @@ class Transfers:
             passing.begin(refer, now)
             return
         self._here(leg, token, request, refer, told, now)
+
+    def _may_name(self, leg: LegName, wish: Replaces) -> bool:
+        """Whoever is not trusted may name dialogs of calls of his own alone: another's, in the mouth of a peer that is
+        trusted, would open a door that is shut to him (RFC 3891 5).
+        """
+        way = self._call.way
+        known = self._call.desk.call_of(wish.dialog)
+        return way.borders[leg].source.trusted or (
+            known is not None and known[0].way.peer_of(known[1]) == way.peer_of(leg)
+        )
 
     def _subscription(self, leg: LegName, request: Request) -> Subscription:
         at = self._call.legs[leg]
@@ -217,8 +229,9 @@ class Blind:
         call.way = call.way.after(goal.max_forwards)
         said = headers.identities(self._answer, call.config.peer(goal.peer)) if self._answer else []
         names = (*said, goal.number)  # whoever has answered, if it is said
+        known, address = call.config.peer(goal.peer), f"<{goal.uri}>"
         newcomer = Newcomer(
-            self._new, self._session, goal.peer, f"<{goal.uri}>", names, "blind", told=self._told_by
+            self._new, self._session, goal.peer, known, address, names, "blind", told=self._told_by
         )
         was = take(call, newcomer, now)
         self._told.tell(200, now)

@@ -70,6 +70,13 @@ class Config:
     def peer(self, name: str) -> Peer:
         return self.server.peers[name]
 
+    def with_peer(self, name: str, peer: Peer) -> Config:
+        """Return the same settings, that know of this peer as well; what they say of one of that name stands."""
+        if name in self.server.peers:
+            return self
+        peers = MappingProxyType({**self.server.peers, name: peer})
+        return replace(self, server=self.server.model_copy(update={"peers": peers}))
+
     def route(self, peer: str, called: str) -> Route | None:
         """Return the route of a call from `peer`; the longest `called` prefix wins."""
         fitting = [r for r in self.server.routes if r.from_ == peer and called.startswith(r.called)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from qm_sip.call.words import ForgetCall, NoteTransfer
 from qm_sip.media import protocol
 from qm_sip.policy.facts import Outcome, SpanState
@@ -156,6 +158,28 @@ def test_a_dialog_that_is_none_of_ours_is_asked_for_where_the_target_is() -> Non
     world.run(0.4)
     invite = world.offered[-1]
     assert invite.get("Replaces") == "abc@pbx;to-tag=t;from-tag=f" and invite.get("Subject") is None
+
+
+@pytest.mark.parametrize("how", ["here", "pass"])
+def test_a_stranger_has_nobody_replaced_but_himself(how: str) -> None:
+    """We are trusted where he is not: what he may not ask himself we do not ask for him."""
+    world = World(refer=how)
+    customer, agent, second, asked = consulting(world, "1002")
+    recorded, other = world.switchboard
+    recorded.way = recorded.way.with_other("callee", "carrier", stranger(world), recorded.way.to)
+    recorded.config = recorded.config.with_peer("carrier", stranger(world))
+    invited = len(world.offered)
+    to = "<sip:1002@127.0.0.2?Replaces=abc%40pbx%3Bto-tag%3Dt%3Bfrom-tag%3Df>"
+    world.pbx.request(agent.leg, "REFER", [("Refer-To", to)], now=world.now)
+    world.run(0.1)
+    world.refer(agent, "1002", second)
+    world.run(0.5)
+    assert agent.answers == [("REFER", 403), ("REFER", 403)]
+    assert len(world.offered) == invited and not any(phone.gone for phone in (customer, second, asked))
+    other.way = other.way.with_other("caller", "carrier", stranger(world), other.way.from_)
+    world.refer(agent, "1002", second)
+    world.run(0.5)
+    assert agent.answers[2] == ("REFER", 202), "his own"
 
 
 def test_nobody_has_a_call_taken_from_him_by_a_dialog_seen_from_the_wrong_end() -> None:

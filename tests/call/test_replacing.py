@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
+from qm_sip.call.switchboard import Settings
 from qm_sip.call.words import CountConfidential, NoteTransfer
 from qm_sip.media import protocol
 from qm_sip.policy.facts import Outcome, SpanState
@@ -159,6 +161,31 @@ def test_what_ended_a_moment_ago_is_declined() -> None:
     world.dial("2222", caller=SECOND, more=headers, aside=True)
     world.run(0.2)
     assert world.rejected == [603]
+
+
+def test_since_a_reload_it_may_be_a_peer_that_the_call_has_never_heard_of() -> None:
+    world = World(refer="here")
+    customer, agent = talking(world)
+    old = world.settings.config
+    peers = {"renamed": old.peer("asterisk")}
+    routes = tuple(
+        route.model_copy(update={"from_": "renamed", "to": "renamed"}) for route in old.server.routes
+    )
+    server = old.server.model_copy(update={"peers": peers, "routes": routes})
+    world.switchboard.settings = Settings(replace(old, server=server), world.settings.library)
+    second = replacing(world, agent)
+    world.run(1.5)
+    assert agent.gone and second.up and hear_each_other(world, customer, second)
+    world.refer(second, "1003")
+    world.run(1.5)
+    assert second.answers[0] == ("REFER", 404), "routes are those that the call began with"
+    third = world.dial("1002", caller="1003", aside=True)
+    world.run(1.0)
+    world.refer(second, "1002", third)
+    world.run(1.5)
+    assert second.answers[-1][1] == 202 or second.gone
+    world.hang_up(customer)
+    ended(world)
 
 
 def test_a_peer_that_is_not_trusted_takes_nobodys_place() -> None:
