@@ -378,9 +378,11 @@ class Server:
 
     def _on_sip(self, events: Sequence[Any]) -> None:
         now = time.monotonic()
-        for event in events:
-            self.switchboard.on_sip(event, now)
-        self._after()
+        try:
+            for event in events:
+                self.switchboard.on_sip(event, now)
+        finally:
+            self._after()
 
     def _on_media(self, event: protocol.Event) -> None:
         if isinstance(event, protocol.PromptRefused):
@@ -388,16 +390,20 @@ class Server:
         if isinstance(event, protocol.LegClosed):
             self._strangers += event.strangers
         self._on_engine_answer(event)
-        self.switchboard.on_media(event, time.monotonic())
-        self._after()
+        try:
+            self.switchboard.on_media(event, time.monotonic())
+        finally:
+            self._after()
 
     def _preset_changed(self, person: PersonId) -> None:
         self.lamps.preset(person, time.monotonic())
         self._after()
 
     def _on_kept(self, event: KeeperEvent) -> None:
-        self.switchboard.on_kept(event, time.monotonic())
-        self._after()
+        try:
+            self.switchboard.on_kept(event, time.monotonic())
+        finally:
+            self._after()
 
     def _after(self) -> None:
         """Send what the calls said, and notice when the last one is over."""

@@ -642,6 +642,14 @@ class Call:
             self.book.add_reason(PRIVATE_CALL)
             self.book.span(SpanState.PRIVATE, now, PRIVATE_CALL.code)
 
+    def faltered(self, now: float) -> None:
+        """Something of it met a fault of ours: what cannot be judged is not kept or heard (I4), and it goes on (I9)."""
+        for listening in list(self.listeners.values()):
+            listening.stop("engine-failed", now)
+        if self.recording and not self.unsaid:
+            self.desk.media.send(protocol.VoidProofs(self.id, None, reasons.SERVER_FAULT.code))
+            self.recording.stop(reasons.SERVER_FAULT, SpanState.FAILED, now)
+
     # ================================================================ going direct
 
     def engine_died(self, now: float) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import NamedTuple, Protocol
 
@@ -274,8 +275,18 @@ class Switchboard:
         call, leg = known
         if isinstance(event, sip.LegGone):
             del self._legs[event.leg]
-        else:
+            return
+        with self._watched(call, now):
             self._hand_on(event, call, leg, now)
+
+    @contextmanager
+    def _watched(self, call: Call, now: float) -> Iterator[None]:
+        """A fault of ours in what is done for a call is told on, and nothing of that call is kept or heard any more."""
+        try:
+            yield
+        except Exception:
+            call.faltered(now)
+            raise
 
     def heard(self, leg: sip.LegId, message: Request | Response) -> None:
         """A message of a leg, before the leg acts on it."""
@@ -351,8 +362,11 @@ class Switchboard:
             self._on_service_media(event, service, now)
             return
         call = self.calls.get(CallId(name))
-        if call is None:
-            return
+        if call is not None:
+            with self._watched(call, now):
+                self._on_call_media(event, call, now)
+
+    def _on_call_media(self, event: protocol.Event, call: Call, now: float) -> None:
         listening = call.listeners.get(getattr(event, "tap", ""))
         if listening is not None:
             self._on_listening(event, listening, now)
@@ -430,8 +444,12 @@ class Switchboard:
                 self.features.record_kept(event, now)
             return
         call = self.calls.get(event.call) if event.call else None
-        if call is None:
-            return
+        if call is not None:
+            with self._watched(call, now):
+                self._on_call_kept(event, call, now)
+
+    @staticmethod
+    def _on_call_kept(event: KeeperEvent, call: Call, now: float) -> None:
         match event:
             case RowOpened():
                 call.row_opened(now)

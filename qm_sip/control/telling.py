@@ -12,6 +12,7 @@ OF_CALLS = {
     "media-encrypted": "The parties encrypt their media end to end.",
     "media-address": "The caller does not say by number, and of one host, where its audio is to be sent.",
     "engine-failed": "The media engine was not there; the call went on directly.",
+    "server-fault": "The server met a fault of its own in this call: what it cannot judge it does not keep.",
     "tap-refused": (
         "The engine refused to keep anything: what it knows was told does not cover what was asked."
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import socket
 import sys
 from collections import deque
@@ -13,6 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from qm_sip.errors import StartError
 from qm_sip.media import protocol
 from qm_sip.media.protocol import Command, Event
+
+log = logging.getLogger(__name__)
 
 LEASE_INTERVAL = 1.0
 """Seconds between two leases; the engine pauses all taps after `Configure.lease_ms` (3 s) without one."""
@@ -119,7 +122,10 @@ class MediaEngine:
             if not message:
                 asyncio.get_running_loop().remove_reader(self._socket)
                 return
-            self.on_event(protocol.read_event(json.loads(message)))
+            try:
+                self.on_event(protocol.read_event(json.loads(message)))
+            except Exception:  # it costs the call it is about, not what others are waiting for
+                log.exception("handling an event of the media engine failed")
 
     async def _keep_lease(self) -> None:
         while True:

@@ -38,5 +38,7 @@ class Alarm:
 
     def _ring(self) -> None:
         self._due, self._handle = None, None
-        self._sleeper.advance(time.monotonic())
-        self._after()
+        try:
+            self._sleeper.advance(time.monotonic())
+        finally:
+            self._after()  # sets the next alarm: whatever went wrong, others wait for theirs

@@ -197,5 +197,7 @@ class SipEndpoint(Ear):
 
     def _ring(self) -> None:
         self._timer = None
-        self.ua.advance(self.now())
-        self.flush()
+        try:
+            self.ua.advance(self.now())
+        finally:
+            self.flush()  # whatever went wrong, others wait for their turn

@@ -179,7 +179,7 @@ class OutgoingLeg(Leg):
             dialog = self._fork(response)
             if dialog is not None:
                 self.learn(response)
-            fresh = dialog is None or self._acknowledged(dialog, response, now)
+            fresh = self._acknowledged(dialog, response, now) if dialog is not None else not response.to.tag
             if fresh and not self._told and sent.cancel is None:
                 self.core.emit(events.Progressed(self.name, response))
 

@@ -21,8 +21,8 @@ from qm_sip.sip import events as sip
 from qm_sip.sip.grammar import SipParseError
 from qm_sip.sip.message import Request, Response, header, parse
 from qm_sip.sip.sdp import Direction
-from qm_sip.sip.ua import UserAgent
-from tests.call.test_journeys import answering, ended
+from qm_sip.sip.ua import UserAgent, UserAgentSettings
+from tests.call.test_journeys import answering, ended, kept
 from tests.call.world import SDP, Phone, World
 
 HISTORIES, BATCHES = 240, 8
@@ -297,3 +297,63 @@ def test_who_turns_confidential_while_he_is_told_is_connected_in_whatever_codec_
     world.hang_up(customer)
     ended(world)
     assert world.outcomes() == []
+
+
+# --------------------------------------------------------------------------- a flood of answers, and faults of our own
+
+
+def test_of_the_ends_that_ring_no_more_are_looked_at_than_can_be_told_apart() -> None:
+    world = World()
+    world.pbx = UserAgent(UserAgentSettings(max_forks=200), random.Random(9), lambda request, source: None)
+
+    def ring(phone: Phone) -> None:
+        for number in range(60):
+            body = described(f"m=audio {4000 + number} RTP/AVP 8")
+            world.pbx.provisional(phone.leg, 183, headers=[SDP], body=body, anew=True, now=world.now)
+
+    world.on_ringing = ring
+    customer = world.dial("2222")
+    world.run(1.0)
+    (call,) = world.switchboard
+    assert len(call.early._said) == UserAgentSettings().max_forks
+    world.hang_up(customer)
+    ended(world)
+
+
+@pytest.mark.parametrize("where", ["on the way", "from the engine"])
+def test_a_fault_of_ours_ends_what_is_kept_and_not_the_call(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be judged any more is not kept (I4); the two go on talking (I9), and the row says why."""
+    world = World()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    (call,) = world.switchboard
+    agent, recording = world.agent, call.recording
+    assert agent is not None and recording is not None and recording.kept
+
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(type(call.who), "is_there", fails)
+    monkeypatch.setattr(type(call.keypad), "matched", fails)
+    with pytest.raises(ZeroDivisionError):
+        if where == "on the way":
+            world.becomes(agent, "1900")
+        else:
+            world.press(customer, "*9")
+        world.run(0.5)
+    monkeypatch.undo()
+    since = world.now
+    heard = len(customer.heard)
+    world.run(0.5)
+    assert len(customer.heard) > heard + 10 and not recording.kept
+    world.hang_up(customer)
+    world.run(0.3)
+    ended(world)
+    assert not [at for _, at in kept(world) if at > since]
+    (row,) = world.outcomes()
+    assert row.spans[-1].state is SpanState.FAILED and "server-fault" in [
+        reason.code for reason in row.reasons
+    ]
