@@ -227,7 +227,7 @@ def connections_are_sane(config: Config, complain: Complain) -> None:
     connections = config.server.sip.connections
     loc: Loc = ("sip", "connections")
     _check_length(complain, SERVER, connections.idle, (*loc, "idle"), 10, 86400.0)
-    if connections.keep_alive.seconds or connections.keep_alive.months:
+    if connections.keep_alive.months or connections.keep_alive.seconds:
         _check_length(complain, SERVER, connections.keep_alive, (*loc, "keep_alive"), 5, 3600)
 
 
@@ -361,12 +361,17 @@ def codes_are_distinct(config: Config, complain: Complain) -> None:
 
 def lengths_can_be_counted(config: Config, complain: Complain) -> None:
     """What a clock runs for has a fixed length; what was agreed as the most is the most."""
-    lines, day = config.lines, 86400.0
+    lines, sip, day = config.lines, config.server.sip, 86400.0
+    _check_length(complain, SERVER, sip.ban_for, ("sip", "ban_for"), 1, 30 * day)
+    _check_length(complain, SERVER, sip.nonce_age, ("sip", "nonce_age"), 1, day)
+    _check_length(complain, SERVER, sip.next_hop_wait, ("sip", "next_hop_wait"), 0.1, 32)
+    _check_length(complain, SERVER, sip.max_lag, ("sip", "max_lag"), 0, 60)
     _check_length(complain, LINES, lines.private.drop_before, ("private", "drop_before"), 0, 120)
     _check_length(complain, LINES, lines.private.preset_max, ("private", "preset_max"), 60, day)
     _check_length(complain, LINES, lines.monitoring.wait_max, ("monitoring", "wait_max"), 1, day)
     _check_length(complain, LINES, lines.receipt.lasts, ("receipt", "lasts"), 1, day)
     for name, line in customers(config):
+        _check_length(complain, LINES, line.prompt_max, ("line", name, "prompt_max"), 1, 600)
         _check_length(complain, LINES, line.pause_resume_after, ("line", name, "pause_resume_after"), 1, 3600)
     for name, plan in config.regulation.plan.items():
         _check_length(complain, REGULATION, plan.session_max, ("plan", name, "session_max"), 1, day)
@@ -376,7 +381,7 @@ def _check_length(
     complain: Complain, file: str, length: Duration, loc: Loc, least: float, most: float
 ) -> None:
     if length.months or not least <= length.seconds <= most:
-        complain(file, f"must be from {least:g} to {most:g} seconds long", loc)
+        complain(file, f"must be from {least:g} to {most:.10g} seconds long", loc)
 
 
 def purposes_fit_together(config: Config, complain: Complain) -> None:

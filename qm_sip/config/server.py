@@ -134,14 +134,15 @@ class Sip(Model):
     Unit: wrong passwords, 0 is never.
     """
     ban_for: DurationSetting = Duration.parse("10m")
-    """Within what time those must come, and for how long that is. Calls that run go on. Unit: time."""
+    """Within what time those must come, and for how long that is, at most 30 days. Calls that run go on. Unit: time.
+    """
     nonce_age: DurationSetting = Duration.parse("5m")
-    """How long a peer may use a nonce of ours, before it is asked anew (stale). Unit: time."""
+    """How long a peer may use a nonce of ours, before it is asked anew (stale), at most a day. Unit: time."""
     nameservers: tuple[SocketSetting, ...] = ()
     """Who is asked for the names in `next_hop`. Unit: address:port. Empty: the system's own."""
     next_hop_wait: DurationSetting = Duration.parse("4s")
     """How long a next hop with several addresses may say nothing at all before the next address is tried. One that was
-    silent, or said 503, is tried last for a minute (or its Retry-After). Unit: time.
+    silent, or said 503, is tried last for a minute (or its Retry-After). Unit: time, from 100ms to 32s.
     """
     max_calls: Limit = 2000
     """More calls than this at once: a new one gets 503 with Retry-After. Unit: calls, 0 is no limit."""
@@ -149,7 +150,8 @@ class Sip(Model):
     """More new calls than this: the same. Unit: per second, 0 is no limit."""
     max_lag: DurationSetting = Duration.parse("500ms")
     """When our own timers ring later than this, new calls are refused in the same way until they have been punctual
-    for a second. Calls to emergency numbers are taken even so. Unit: time, 0s is no limit.
+    for a second. Calls to emergency numbers are taken even so. Unit: time, 0s is no limit, else
+    at most a minute.
     """
     max_legs: Annotated[int, Field(ge=2)] = 10_000
     """More legs than this, with those that only wait for copies of old messages: the same, for every call.
