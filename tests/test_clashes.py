@@ -52,12 +52,13 @@ def test_the_shipped_snippet_empties_them(asterisk: Path) -> None:
     snippet = "features_qm_sip.conf"
     (asterisk / snippet).write_text((ROOT / "config/asterisk" / snippet).read_text())
     features = write(asterisk, f"[general]\n[featuremap]\nblindxfer => #1\natxfer=*2\n#include {snippet}\n")
-    assert features == AsteriskFeatures({}, "*8") and problems(features) == []
+    assert features == AsteriskFeatures({"qmpriv": "#77"}, "*8") and problems(features) == []
 
 
 def test_the_site_of_the_demo_takes_none_of_them() -> None:
     features = read_features(ROOT / "config/asterisk/site")
-    assert features.in_call == {"blindxfer": "#1", "atxfer": "#2"} and problems(features) == []
+    assert features.in_call == {"blindxfer": "#1", "atxfer": "#2", "qmpriv": "#77"}
+    assert problems(features) == []
 
 
 def test_codes_below_the_include_count(asterisk: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from qm_sip.cli import (
+    asterisk,
     calls,
     check,
     demo,
@@ -64,6 +65,7 @@ app.command("lines")(lines.lines)
 app.command("people")(lines.people)
 app.add_typer(prompts.app, name="prompts")
 app.add_typer(keys.app, name="keys")
+app.add_typer(asterisk.app, name="asterisk")
 
 
 def status_of(failure: QmSipError) -> Status:

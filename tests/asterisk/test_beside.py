@@ -55,11 +55,11 @@ def spans(house: House, row: Row) -> list[tuple[str, str]]:
 
 
 def test_the_agents_record_key_makes_the_call_private(house: House) -> None:
-    """*77 is Asterisk's own (applicationmap): no key reaches us, and it would work with direct media too."""
+    """#77 is Asterisk's own (applicationmap): no key reaches us, and it would work with direct media too."""
     talk = house.begin()
     with RtpCounter(house.site.network, [RECORDER]) as counter:
         time.sleep(1.0)
-        talk.called.dtmf("*77", call=talk.called_call)
+        talk.called.dtmf("#77", call=talk.called_call)
         until(lambda: count(house, "asterisk_toggles") == 1, 5, "toggle")
         time.sleep(2.0)
         before = counter.packets(RECORDER)
@@ -83,7 +83,7 @@ def test_lamps_show_what_is_also_after_a_crash(house: House) -> None:
     assert (lamp(house, "rec-1001"), lamp(house, "priv-1001")) == ("Idle", "Idle")
     talk = house.begin()
     until(lambda: lamp(house, "rec-1001") == "InUse", 3, "lit lamp")
-    talk.called.dtmf("*77", call=talk.called_call)
+    talk.called.dtmf("#77", call=talk.called_call)
     until(lambda: lamp(house, "priv-1001") == "InUse", 5, "lit lamp")
     assert lamp(house, "rec-1001") == "Idle"
     house.server.kill()

@@ -58,7 +58,7 @@ def test_the_shipped_site_has_no_fault_but_what_it_says_it_shows(etc: Path) -> N
 
 
 SITE = "extensions.conf"
-QUEUES, PJSIP = "queues_qm_sip.conf", "pjsip_qm_sip.conf"
+QUEUES, PJSIP = "queues.conf", "pjsip_qm_sip.conf"
 PLACES = [
     # what is changed: file, old, new; what is then said, and where
     (SITE, " same => n,Queue(sales,b(qm-hdr^s^1),,,60)", " same => n,MixMonitor(x.wav)", "MixMonitor"),
@@ -100,6 +100,8 @@ PLACES = [
     ("features.conf", "UserEvent", "MixMonitor,x.wav ;", "makes Asterisk itself record"),
     ("features.conf", "[applicationmap]", "automixmon => *5\n[applicationmap]", "automixmon"),
     ("features.conf", "QMPrivate", "Else", "record key"),
+    ("features.conf", "qmpriv => #77", "qmpriv => *77", "*1 comes late"),
+    ("features.conf", "blindxfer => #1", "blindxfer => *5", "*1 comes late"),
     ("modules.conf", "autoload=no", "autoload=yes", "app_mixmonitor.so"),
 ]  # fmt: skip
 
@@ -116,10 +118,11 @@ def test_each_fault_is_found_where_it_is(etc: Path, file: str, old: str, new: st
 
 
 def test_a_fault_bears_the_line_it_is_on_also_in_an_included_file(etc: Path) -> None:
-    change(etc, QUEUES, "[sales]", "[sales]\nmonitor-format=wav")
-    (fault,) = [f for f in found(etc) if "monitor-format" in f.problem]
+    change(etc, PJSIP, "send_pai=yes", "send_pai=no")
+    (fault,) = [f for f in found(etc) if "send_pai" in f.problem]
+    assert fault.where.file.endswith(PJSIP)
     lines = Path(fault.where.file).read_text().splitlines()
-    assert lines[fault.where.line - 1] == "monitor-format=wav"
+    assert lines[fault.where.line - 1].startswith("send_pai=no")
 
 
 def test_without_the_manager_nothing_is_asked_of_it(etc: Path) -> None:

@@ -10,6 +10,7 @@ from qm_sip.asterisk.check.dialplan import matches
 from qm_sip.asterisk.check.fault import Fault, Where
 from qm_sip.asterisk.check.site import Site
 from qm_sip.asterisk.lamps import devices
+from qm_sip.config.clashes import clash, legs
 
 if TYPE_CHECKING:
     from qm_sip.config import Config
@@ -119,10 +120,29 @@ def the_record_key(config: Config, site: Site) -> Iterator[Fault]:
     if not any("QMPrivate" in setting.value for setting in entries):
         where = Where(str(site.home / "features.conf") if site.home else "features.conf")
         problem = "no code of applicationmap raises QMPrivate: the record key of a phone does nothing"
-        yield Fault(where, problem, 'qmpriv => *77,self,UserEvent,"QMPrivate,Leg: ${QM_PARENT}"', "advice")
+        yield Fault(
+            where, problem, 'qmpriv => #77,self/callee,UserEvent,"QMPrivate,Leg: ${QM_PARENT}"', "advice"
+        )
     for setting in entries:
         if any(f",{app}" in setting.value for app in ("MixMonitor", "Monitor", "Record", "ChanSpy")):
             yield Fault(setting.where, f"the code {setting.key} makes Asterisk itself record", "take it out")
+
+
+def no_key_of_ours_is_held_back(config: Config, site: Site) -> Iterator[Fault]:
+    """A code that begins with the same key as ours, and goes on differently: both work, after a while."""
+    pressed = {one.code for leg in legs(config.lines) for one in leg}
+    for section in site.features or ():
+        for setting in section.settings if section.name in ("featuremap", "applicationmap") else ():
+            code = setting.value.partition(",")[0].strip()
+            held = sorted(
+                o for o in pressed if code and len(o) > 1 and o[0] == code[0] and not clash(o, code)
+            )
+            if held and setting is section.get(setting.key):
+                problem = (
+                    f"{setting.key} is {code}: Asterisk waits for what follows {code[0]}, so {held[0]} comes late, and"
+                    " nobody hears the other for up to a second"
+                )
+                yield Fault(setting.where, problem, "let it begin with another key", "advice")
 
 
 def keys_that_record(config: Config, site: Site) -> Iterator[Fault]:
@@ -175,6 +195,7 @@ RULES: Final[tuple[Callable[[Config, Site], Iterator[Fault]], ...]] = (
     the_manager,
     our_legs_are_known,
     the_record_key,
+    no_key_of_ours_is_held_back,
     keys_that_record,
     lamps_have_hints,
     recorders_are_loaded,
