@@ -16,6 +16,7 @@ from qm_sip.announce.receipts import Receipt, Receipts
 from qm_sip.call.arrival import CallRefused, read_offered
 from qm_sip.call.call import Call
 from qm_sip.call.capture import told_of
+from qm_sip.call.security import Security, security_of
 from qm_sip.call.service import ServiceCall
 from qm_sip.call.switchboard import Switchboard
 from qm_sip.call.words import SessionFailed, SessionOpened, Word
@@ -61,7 +62,7 @@ class Features:
         if feature.kind is FeatureKind.RECEIPT:
             self._announce(event, peer, config, called, now)
         else:
-            service = ServiceCall(self.board, event.leg, event.local)
+            service = ServiceCall(self.board, event.leg, event.local, security=self._security(event, peer))
             caller = read_offered(event.request, config, peer, None, called).caller
             self._choose_script(service, feature, caller, config)
             self._begin(service, event, now)
@@ -80,10 +81,13 @@ class Features:
             )
         if not self.board.engine_up:
             raise CallRefused(503, "the media engine is not there to say anything")
-        service = ServiceCall(self.board, event.leg, event.local)
+        service = ServiceCall(self.board, event.leg, event.local, security=self._security(event, peer))
         service.script = Press(self, service, lamp, Private(device))
         self._begin(service, event, now)
         return True
+
+    def _security(self, event: sip.CallOffered, peer: str) -> Security:
+        return security_of(self.board.settings.config.peer(peer), event.source.transport)
 
     def _begin(self, service: ServiceCall, event: sip.CallOffered, now: float) -> None:
         self.board.enter(service)
@@ -139,10 +143,10 @@ class Features:
     def wants_private(self, party: Party) -> bool:
         return self.presets.active(*_whose(party), self.board.wall()) is not None
 
-    def refuse_private(self, event: sip.CallOffered, now: float) -> None:
+    def refuse_private(self, event: sip.CallOffered, peer: str, now: float) -> None:
         if not self.board.engine_up:
             raise CallRefused(503, "the media engine is not there to say anything")
-        service = ServiceCall(self.board, event.leg, event.local)
+        service = ServiceCall(self.board, event.leg, event.local, security=self._security(event, peer))
         service.script = Sentence(service, self.staff("A7"))
         self._begin(service, event, now)
 
@@ -178,6 +182,7 @@ class Features:
             outside=True,
             answer_headers=[(RECEIPT, token)],
             receipt=(prompt.digest, {"token": token, "subject": customer, "lasts_ms": int(lasts * 1000)}),
+            security=self._security(event, peer),
         )
         receipt = Receipt(token, Private(customer), facts.line, now + lasts)
         service.script = Announcement(self, service, prompt, receipt)
@@ -212,7 +217,8 @@ class Features:
         there = self.board.locate(by)
         if not there:
             raise Refused("no-peer", "the next_hop of the peer that may listen has no address now")
-        service = ServiceCall(self.board, f"listener-{self.board.new_id()}", local)
+        security = security_of(by, by.transport)
+        service = ServiceCall(self.board, f"listener-{self.board.new_id()}", local, security=security)
         session = self.room.invite(service, monitor, device, extension, purpose)
         self.board.enter(service)
         from_ = f'"Meeluisteren" <{Uri.sip(local.host, local.port, "qm-sip")}>'

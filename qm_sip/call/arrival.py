@@ -21,6 +21,7 @@ from qm_sip.call.call import ACCEPT, Call
 from qm_sip.call.capture import Capture
 from qm_sip.call.headers import Border, privacy
 from qm_sip.call.headers.session_id import NIL, Pair, new_uuid
+from qm_sip.call.security import security_of
 from qm_sip.call.session import read_sdp, unreadable, unrecordable
 from qm_sip.call.way import Way
 from qm_sip.config import Config, Peer, Route
@@ -88,6 +89,7 @@ class Arrival:
         if peer is None:
             raise CallRefused(403, "its source is no peer")
         self.peer = peer
+        self.security = security_of(self.config.peer(peer), event.source.transport)
         pair = Pair.of(self.request)
         given = pair.local if pair is not None and pair.local != NIL else None
         self.session_id = given or new_uuid(board.new_id())
@@ -115,6 +117,8 @@ class Arrival:
             raise CallRefused(404, f"no route for a call from peer {self.peer}")
         if unreadable(self.request):
             raise CallRefused(488, "its SDP cannot be read")
+        if self.security.forbids(read_sdp(self.request)):
+            raise CallRefused(488, f"peer {self.peer} must encrypt its audio")
         return route
 
     def _identified(self, route: Route, called: str, *, private: bool) -> Identified:
@@ -174,7 +178,7 @@ class Arrival:
         """A private call was dialled and cannot be one: say so to the agent (A7); to anybody else say nothing."""
         if reason != PRIVATE_REFUSED or self.board.features is None:
             raise CallRefused(403, "a private call may be dialled by our own people only")
-        self.board.features.refuse_private(self.event, self.now)
+        self.board.features.refuse_private(self.event, self.peer, self.now)
 
     def _receipt(self, facts: CallFacts) -> Receipt | None:
         """What the customer was told while he waited; only a line that says so believes it."""
@@ -199,7 +203,9 @@ class Arrival:
         if path_for(facts, uses) is not MediaPath.RELAY:
             return Intent(decision, None, decision.reasons, idle)
         offer = read_sdp(self.request)
-        problem = (unrecordable(offer) if offer else None) or (None if self.board.engine_up else "engine")
+        problem = (unrecordable(offer, self.security) if offer else None) or (
+            None if self.board.engine_up else "engine"
+        )
         if problem == "no-audio":
             raise CallRefused(488, "its SDP has no audio")
         if problem is not None:

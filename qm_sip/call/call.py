@@ -35,7 +35,8 @@ from qm_sip.call.pausing import Pausing
 from qm_sip.call.pbx import Pbx
 from qm_sip.call.private import PrivateCall
 from qm_sip.call.recording import Recording
-from qm_sip.call.session import LegSession, read_sdp, unreadable, unrecordable
+from qm_sip.call.security import Security, security_of
+from qm_sip.call.session import LegSession, read_sdp, unreadable
 from qm_sip.call.states import CALLEE_PENDING, CALLEE_UP, CALLER_PENDING, CALLER_UP, Happening, State, step
 from qm_sip.call.statuses import passable
 from qm_sip.call.transfer import Transfers
@@ -99,7 +100,7 @@ class Call:
         self.exchange.carry = lambda leg, message: self.way.borders[leg].carry(message, In.OFFER)
         for leg in BOTH:
             self.exchange.sessions[leg] = session = LegSession(
-                leg, desk.session_id(), way.our_host(leg, config.server.media)
+                leg, desk.session_id(), way.our_host(leg, config.server.media), self._security(leg)
             )
             session.indicate = partial(self.aware.indication, leg)
         self.early = Early(self)
@@ -118,6 +119,11 @@ class Call:
     def _recording_of(self, capture: Capture) -> Recording:
         desk, tone = self.desk, self.config.regulation.notices.agent_recording_tone
         return Recording(capture, self.book, desk.media.send, desk.new_id, self.voice, tone=tone)
+
+    def _security(self, leg: LegName) -> Security:
+        """What the two peers' settings say of SRTP: on the caller's leg by the transport that his INVITE came by."""
+        peer = self.config.peer(self.way.peer_of(leg))
+        return security_of(peer, self.way.local.transport if leg == "caller" else peer.transport)
 
     @property
     def facts(self) -> CallFacts:
@@ -352,7 +358,7 @@ class Call:
         BYE).
         """
         if self.relayed:
-            return theirs is None or unrecordable(theirs) is not None
+            return theirs is None or self.exchange.cannot_relay("callee", theirs)
         return unreadable(response)
 
     def _give_back(self, was: State, now: float) -> None:
@@ -672,6 +678,18 @@ class Call:
             self.exchange.go_direct(now)
         self.stop_telling(now)
         self._finish()
+
+    def not_authentic(self, leg: LegName, now: float) -> None:
+        """Of what that leg sends nothing is protected with the key it announced: nobody can hear it, and a recording of
+        it would be silence. The call goes on (I9).
+        """
+        if self.private.on or self.unsaid or self.recording is None:
+            return
+        log.warning("call %s: what the %s sends is not protected with the key it announced", self.id, leg)
+        telling = self.recording.telling
+        self.recording.stop(reasons.MEDIA_NOT_AUTHENTIC, SpanState.FAILED, now)
+        if telling:
+            self.desk.media.send(protocol.StopPlay(self.id, self.customer))
 
     def stop_telling(self, now: float) -> None:
         """The prompt that is playing is for nobody any more: the call goes on without its end."""

@@ -145,7 +145,7 @@ class Early:
     def _answer_ourselves(self, leg: LegName, plan: Relay, request: Request, theirs: Sdp, now: float) -> None:
         """On a relayed call its audio ends here, and nobody hears it yet: the engine learns of it at the answer."""
         call, session = self._call, self._call.exchange.sessions[leg]
-        if unrecordable(theirs) is not None or leg == "caller":
+        if unrecordable(theirs, session.security) is not None or leg == "caller":
             call.desk.ua.reject_offer(call.legs[leg], 488, now=now)
             return
         self._said[request.from_.tag or ""] = session.theirs = theirs
@@ -184,7 +184,8 @@ class Early:
         stale = self._answered in self._off or (self._updated is not None and self._updated != self._answered)
         anew = changed and not self._one_dialog and not stale
         keeps = shown is not None and not anew  # what he has been told already is said word for word
-        body = self._told if keeps else call.exchange.towards("caller", theirs)
+        asked = call.exchange.sessions["caller"].theirs is not None
+        body = self._told if keeps else call.exchange.towards("caller", theirs, answers=asked)
         passed = call.way.borders["callee"].carry(response, headers.In.ANSWER)
         content, whole = call.beside(response, body)
         call.answer_caller(whole, [*passed, *content], now, anew=anew)

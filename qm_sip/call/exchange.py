@@ -63,13 +63,17 @@ class Exchange:
 
     def learn(self, leg: LegName, sdp: Sdp | None) -> None:
         """A leg has described itself. What cannot be relayed on a relayed call changes nothing: what stood stands."""
-        if sdp is None or (isinstance(self.plan, Relay) and unrecordable(sdp) is not None):
+        if sdp is None or self.cannot_relay(leg, sdp):
             return
         self.sessions[leg].theirs = sdp
-        self.plan.learned(leg, sdp)
+        self.plan.learned(leg, sdp, self.sessions[leg].security)
 
-    def towards(self, leg: LegName, sdp: Sdp | None) -> bytes | None:
-        return None if sdp is None else self.plan.towards(self.sessions[leg], sdp)
+    def cannot_relay(self, leg: LegName, sdp: Sdp) -> bool:
+        """Whether the call is relayed, and what that leg says cannot be."""
+        return isinstance(self.plan, Relay) and unrecordable(sdp, self.sessions[leg].security) is not None
+
+    def towards(self, leg: LegName, sdp: Sdp | None, *, answers: bool = False) -> bytes | None:
+        return None if sdp is None else self.plan.towards(self.sessions[leg], sdp, answers=answers)
 
     def answer_will_be_late(self, leg: LegName) -> None:
         """We offered in our 200: this leg's ACK carries the answer."""
@@ -136,10 +140,10 @@ class Exchange:
         busy = not talking or self.busy
         if description(request) is None:
             self._asked_to_offer(leg, now, busy=busy)
-        elif theirs is None or (isinstance(self.plan, Relay) and unrecordable(theirs) is not None):
+        elif theirs is None or self.cannot_relay(leg, theirs):
             self.ua.reject_offer(self.legs[leg], 488, now=now)
         elif session.repeats(theirs) and session.said is not None:
-            self.ua.answer_offer(self.legs[leg], session.again(), headers=[headers.SDP], now=now)
+            self.ua.answer_offer(self.legs[leg], session.again("answer"), headers=[headers.SDP], now=now)
         elif busy:
             self.ua.reject_offer(self.legs[leg], 491, now=now)
         else:
@@ -182,14 +186,14 @@ class Exchange:
         if self._withdrawn:
             self._undo(leg, theirs, now, late=offer is None)
             return
-        if theirs is None or (isinstance(self.plan, Relay) and unrecordable(theirs)):
+        if theirs is None or self.cannot_relay(leg, theirs):
             self.ua.reject_offer(self.legs[asker], 488, now=now)
             return
         self.learn(leg, theirs)
         if offer is None:
             self._late = asker  # he asked for an offer: this is it, and his ACK answers
         self.learn(asker, offer)
-        body = self.towards(asker, theirs)
+        body = self.towards(asker, theirs, answers=offer is not None)
         passed = [*self.carry(leg, response), headers.SDP]
         self.ua.answer_offer(self.legs[asker], body, headers=passed, now=now)
         if offer is not None and not holds(offer):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from qm_sip.call.security import PLAIN, Security
 from qm_sip.call.session import VOICES, LegSession, first_voice, only, remote
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
@@ -28,11 +29,11 @@ class Direct:
 
     kind: Literal["direct"] = "direct"
 
-    def towards(self, leg: LegSession, sdp: Sdp) -> bytes:
-        """What `leg` is told when the other leg has said `sdp`."""
+    def towards(self, leg: LegSession, sdp: Sdp, *, answers: bool = False) -> bytes:
+        """What `leg` is told when the other leg has said `sdp`: the same, with the keys that are in it."""
         return leg.dress(sdp)
 
-    def learned(self, leg: LegName, sdp: Sdp) -> None:
+    def learned(self, leg: LegName, sdp: Sdp, security: Security = PLAIN) -> None:
         """Nothing here needs to know."""
 
 
@@ -44,17 +45,17 @@ class Relay:
     def __init__(self, call: str, send: Send) -> None:
         self.call, self._send = call, send
 
-    def towards(self, leg: LegSession, sdp: Sdp) -> bytes:
+    def towards(self, leg: LegSession, sdp: Sdp, *, answers: bool = False) -> bytes:
         """The other's description with our socket for this leg in it, reduced to what can be recorded."""
         ours = sdp_text.without_record(only(sdp))
-        return leg.dress(self._with_socket(leg, ours))
+        return leg.dress(self._with_socket(leg, ours), "answer" if answers else "offer")
 
     def offer(self, leg: LegSession, voices: tuple[str, ...] = VOICES) -> bytes:
         """An offer of our own, for a leg whose other side has offered nothing yet."""
         socket = self._socket(leg)
         names = (*voices, "telephone-event")
         ours = sdp_text.offer(0, 0, socket.address, socket.port, names=names, rtcp_port=socket.rtcp_port)
-        return leg.dress(ours)
+        return leg.dress(ours, "offer")
 
     def answer(self, leg: LegSession) -> bytes:
         """Our own answer to what this leg offered: the first codec it names that can be recorded."""
@@ -64,11 +65,11 @@ class Relay:
         ours = sdp_text.answer(
             leg.theirs, 0, 0, socket.address, socket.port, names=names, rtcp_port=socket.rtcp_port
         )
-        return leg.dress(ours)
+        return leg.dress(ours, "answer")
 
-    def learned(self, leg: LegName, sdp: Sdp) -> None:
-        """Tell the engine where this leg's peer is."""
-        command = remote(self.call, leg, sdp)
+    def learned(self, leg: LegName, sdp: Sdp, security: Security = PLAIN) -> None:
+        """Tell the engine where this leg's peer is, and with which keys it speaks."""
+        command = remote(self.call, leg, sdp, security)
         if command is not None:
             self._send(command)
 

@@ -10,6 +10,7 @@ ANNOUNCEMENT_NOT_COMPLETED = Reason("announcement-not-completed", "KSF15-6.6a", 
 PROMPT_MISSING = Reason("prompt-missing", "KSF15-6.6a", _ALL)
 CODEC_NOT_RECORDABLE = Reason("codec-not-recordable", "I9", _ALL)
 MEDIA_ENCRYPTED = Reason("media-encrypted", "I9", _ALL)
+MEDIA_NOT_AUTHENTIC = Reason("media-not-authentic", "I9", _ALL)
 MEDIA_ADDRESS = Reason("media-address", "I9", _ALL)
 ENGINE_FAILED = Reason("engine-failed", "I9", _ALL)
 SERVER_FAULT = Reason("server-fault", "I4", _ALL)

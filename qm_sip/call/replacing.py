@@ -17,6 +17,7 @@ from qm_sip.call import headers
 from qm_sip.call.arrival import CallRefused, peer_of
 from qm_sip.call.headers.privacy import from_value
 from qm_sip.call.seat import Leaving, Newcomer, pick_up, take
+from qm_sip.call.security import security_of
 from qm_sip.call.session import LegSession, answering, read_sdp, unrecordable
 from qm_sip.call.states import State
 from qm_sip.media.protocol import LegName
@@ -93,12 +94,18 @@ def _place(board: Switchboard, found: Found, wish: Replaces) -> tuple[Call, LegN
 
 def _newcomer(board: Switchboard, event: sip.CallOffered, call: Call, at: LegName, peer: str) -> Newcomer:
     request = event.request
-    session = LegSession(at, board.session_id(), event.local.host)
+    security = security_of(board.settings.config.peer(peer), event.local.transport)
+    session = LegSession(at, board.session_id(), event.local.host, security)
     session.theirs = theirs = read_sdp(request)
     session.socket = call.exchange.sessions[at].socket
     other = call.exchange.description_for(session)
-    spoken = theirs is not None and not (call.relayed and unrecordable(theirs))
-    if theirs is None or other is None or not spoken or answering(theirs, other) is None:
+    spoken = theirs is not None and not (call.relayed and unrecordable(theirs, security))
+    if (
+        theirs is None
+        or other is None
+        or not spoken
+        or answering(theirs, other, relayed=call.relayed) is None
+    ):
         raise CallRefused(488, "its SDP does not fit the call it wants a place in")
     sender = headers.user_of(request.get("From"))
     how = "taken-over" if call.state is State.TALKING else "picked-up"

@@ -95,9 +95,9 @@ def pick_up(call: Call, newcomer: Newcomer, now: float) -> None:
     caller = call.exchange.sessions["caller"]
     if was is State.CALLING and caller.theirs is not None and newcomer.session.theirs is not None:
         call.exchange.learn("caller", caller.theirs)
-        agreed = answering(caller.theirs, newcomer.session.theirs)
+        agreed = answering(caller.theirs, newcomer.session.theirs, relayed=call.relayed)
         anew = call.early.has_told  # of the phone that rang, which is not the one that answers
-        call.answer_caller(call.exchange.towards("caller", agreed), [], now, anew=anew)
+        call.answer_caller(call.exchange.towards("caller", agreed, answers=True), [], now, anew=anew)
     call.connect_if_both_are_there(now)
 
 
@@ -105,8 +105,8 @@ def answer(call: Call, newcomer: Newcomer, now: float) -> None:
     """200 to whoever called us to take a place: his audio is wanted where the other side's goes."""
     session = newcomer.session
     sdp = call.exchange.description_for(session)
-    agreed = answering(session.theirs, sdp) if session.theirs and sdp else None
-    body = call.exchange.plan.towards(session, agreed) if agreed else None
+    agreed = answering(session.theirs, sdp, relayed=call.relayed) if session.theirs and sdp else None
+    body = call.exchange.plan.towards(session, agreed, answers=True) if agreed else None
     call.desk.ua.answer(newcomer.leg, body, headers=[headers.SDP] if body else [], now=now)
 
 
@@ -178,4 +178,5 @@ def called_now(call: Call, at: LegName) -> str:
 def renamed(session: LegSession, at: LegName, socket: protocol.LegOpened | None) -> LegSession:
     """A leg's own session, at a place of another call: o= goes on counting (RFC 3264 8)."""
     session.name, session.socket, session.offering = at, socket, None
+    session.security = session.security.renewed()
     return session

@@ -20,10 +20,12 @@ from qm_sip.call import headers
 from qm_sip.call.desk import Desk
 from qm_sip.call.keypad import info_key
 from qm_sip.call.media_plan import Relay
+from qm_sip.call.security import Security
 from qm_sip.call.session import LegSession, read_sdp, unrecordable
 from qm_sip.media import protocol
 from qm_sip.sip import events as sip
 from qm_sip.sip.message import Request, Response
+from qm_sip.sip.sdp import Sdp
 
 log = logging.getLogger("qm_sip.call")
 
@@ -67,13 +69,14 @@ class ServiceCall:
         outside: bool = False,
         answer_headers: Sequence[tuple[str, str]] = (),
         receipt: tuple[str, dict[str, Any]] | None = None,
+        security: Security | None = None,
     ) -> None:
         self._receipt = receipt  # the prompt (digest) for whose hearing the engine keeps a receipt, and which
         self.desk, self.leg, self.line, self.outside = desk, leg, line, outside
         self.id = desk.new_id()
         self.script: Script
         self.phase = Phase.ARRIVED
-        self._session = LegSession("caller", desk.session_id(), local.host)
+        self._session = LegSession("caller", desk.session_id(), local.host, security)
         self._plan = Relay(self.id, desk.media.send)
         self._extra = list(answer_headers)
         self._dial: dict[str, Any] | None = None  # how to call him, if we do
@@ -117,16 +120,23 @@ class ServiceCall:
             self.desk.ua.invite(self.leg, headers=[headers.SDP], body=body, now=now, **self._dial)
             return
         theirs = self._session.theirs
-        if theirs is not None and unrecordable(theirs) is not None:
+        if theirs is not None and self._unusable(theirs):
             self._refuse(488, now)
             return
         if theirs is None:
             body = self._plan.offer(self._session)
         else:
-            self._plan.learned("caller", theirs)
+            self._learn(theirs)
             body = self._plan.answer(self._session)
         self.phase = Phase.ANSWERED
         self.desk.ua.answer(self.leg, body, headers=[headers.SDP, *self._extra], now=now)
+
+    def _learn(self, theirs: Sdp) -> None:
+        self._session.theirs = theirs
+        self._plan.learned("caller", theirs, self._session.security)
+
+    def _unusable(self, theirs: Sdp) -> bool:
+        return unrecordable(theirs, self._session.security) is not None
 
     def no_sockets(self, now: float) -> None:
         """The engine cannot: the caller gets 503."""
@@ -143,18 +153,16 @@ class ServiceCall:
     def answered(self, response: Response, now: float) -> None:
         """Our own call was answered."""
         theirs = read_sdp(response)
-        if self.phase is not Phase.CALLING or theirs is None or unrecordable(theirs) is not None:
+        if self.phase is not Phase.CALLING or theirs is None or self._unusable(theirs):
             self.hang_up(now)
             return
-        self._session.theirs = theirs
-        self._plan.learned("caller", theirs)
+        self._learn(theirs)
         self._up(now)
 
     def acknowledged(self, request: Request, now: float) -> None:
         theirs = read_sdp(request) if self._session.theirs is None else None
-        if theirs is not None and unrecordable(theirs) is None:
-            self._session.theirs = theirs
-            self._plan.learned("caller", theirs)
+        if theirs is not None and not self._unusable(theirs):
+            self._learn(theirs)
         if self.phase is Phase.ANSWERED:
             self._up(now)
 
@@ -165,11 +173,10 @@ class ServiceCall:
     def offered(self, request: Request, now: float) -> None:
         """A re-INVITE: a refresh, a hold, another address."""
         theirs = read_sdp(request)
-        if theirs is None or unrecordable(theirs) is not None:
+        if theirs is None or self._unusable(theirs):
             self.desk.ua.reject_offer(self.leg, 488, now=now)
             return
-        self._session.theirs = theirs
-        self._plan.learned("caller", theirs)
+        self._learn(theirs)
         body = self._plan.answer(self._session)
         self.desk.ua.answer_offer(self.leg, body, headers=[headers.SDP], now=now)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from ipaddress import ip_address
 
+from qm_sip.call.security import PLAIN, Role, Security
 from qm_sip.media import protocol
 from qm_sip.media.protocol import Directionality, LegName
 from qm_sip.sip.body import description
@@ -37,27 +38,36 @@ SILENCED = frozenset({Direction.RECVONLY, Direction.INACTIVE})  # what one answe
 class LegSession:
     """One leg's half of the offer/answer exchange."""
 
-    def __init__(self, name: LegName, session_id: int, address: str) -> None:
+    def __init__(
+        self, name: LegName, session_id: int, address: str, security: Security | None = None
+    ) -> None:
         self.name, self.address = name, address
+        self.security = security or Security()
         self.theirs: Sdp | None = None
         self.offering: Sdp | None = None  # an offer of theirs that has not been answered yet
         self.socket: protocol.LegOpened | None = None
         self.said: bytes | None = None  # what we said last on this leg
         self._origin = OriginOf(session_id)
+        self._relayed = False  # what we said last is of our own socket
         self._bare: Sdp | None = None  # the same, without what we said of recording
         self.indicate: Callable[[], str | None] = lambda: None  # whether and what is said of recording now
         self.told: str | None = None  # what was last
 
-    def dress(self, sdp: Sdp) -> bytes:
-        """Say this as ours on this leg: with our o= line, its version grown if anything changed."""
-        self._bare, self.told = sdp, self.indicate()
-        whole = sdp if self.told is None else with_record(sdp, self.told)
+    def dress(self, sdp: Sdp, role: Role | None = None) -> bytes:
+        """Say this as ours on this leg: with our o= line, its version grown if anything changed. With a `role` its
+        audio is ours, and so are the keys; else both are of somebody else.
+        """
+        self._bare, self._relayed, self.told = sdp, role is not None, self.indicate()
+        keyed = sdp if role is None else self.security.sealed(sdp, role, self.theirs)
+        whole = keyed if self.told is None else with_record(keyed, self.told)
         self.said = self._origin.stamp(whole, self.address).to_bytes()
         return self.said
 
-    def again(self) -> bytes | None:
-        """What we said last, as it is now: only what it says of recording may be another."""
-        return None if self._bare is None else self.dress(self._bare)
+    def again(self, role: Role = "offer") -> bytes | None:
+        """What we said last, as it is now: only what it says of recording may be another, and in an answer the one key
+        that was chosen stands where an offer has several.
+        """
+        return None if self._bare is None else self.dress(self._bare, role if self._relayed else None)
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -113,13 +123,15 @@ def holds(sdp: Sdp) -> bool:
     return audio is not None and sdp.direction_of(audio) in HELD
 
 
-def unrecordable(sdp: Sdp) -> str | None:
-    """Why the engine cannot relay and record what this offers: no-audio, encrypted, codec, address. None: it can."""
+def unrecordable(sdp: Sdp, security: Security = PLAIN) -> str | None:
+    """Why the engine cannot relay and record what this offers: no-audio, encrypted, unencrypted (and that is required),
+    codec, address. None: it can.
+    """
     audio = sdp.audio
     if audio is None or audio.rejected:
         return "no-audio"
-    if audio.protocol.upper() not in ("RTP/AVP", "RTP/AVPF"):
-        return "encrypted"
+    if (problem := security.problem(audio)) is not None:
+        return problem
     if not first_voice(sdp):
         return "codec"
     return None if is_one_host(sdp.address_of(audio)) else "address"
@@ -154,12 +166,12 @@ def as_many_streams(sdp: Sdp, before: Sdp | None) -> Sdp:
     return replace(sdp, media=(*sdp.media, *map(reject_stream, missing))) if missing else sdp
 
 
-def answering(offered: Sdp, heard_at: Sdp) -> Sdp | None:
+def answering(offered: Sdp, heard_at: Sdp, *, relayed: bool = False) -> Sdp | None:
     """An answer to that offer which sends its audio where `heard_at` wants it: two who both made an offer are joined.
-    None: they have no voice in common that is known here, or one of them speaks SRTP.
+    None: they have no voice in common that is known here, or, unless each has us between, one of them speaks SRTP.
     """
     audio, theirs = offered.audio, heard_at.audio
-    if unrecordable(offered) or unrecordable(heard_at) or audio is None or theirs is None:
+    if audio is None or theirs is None or not (relayed or _both_plain(offered, heard_at)):
         return None
     common = [codec.name for codec in codecs(offered) if codec.name in {c.name for c in codecs(heard_at)}]
     address = heard_at.address_of(theirs) or "0.0.0.0"
@@ -171,7 +183,11 @@ def answering(offered: Sdp, heard_at: Sdp) -> Sdp | None:
     )
 
 
-def remote(call: str, leg: LegName, sdp: Sdp) -> protocol.SetRemote | None:
+def _both_plain(one: Sdp, other: Sdp) -> bool:
+    return unrecordable(one) is None and unrecordable(other) is None
+
+
+def remote(call: str, leg: LegName, sdp: Sdp, security: Security = PLAIN) -> protocol.SetRemote | None:
     """What the engine must know of this leg's peer; None if there is no audio to relay."""
     audio, voice = sdp.audio, first_voice(sdp)
     if audio is None or audio.rejected or voice is None:
@@ -186,6 +202,7 @@ def remote(call: str, leg: LegName, sdp: Sdp) -> protocol.SetRemote | None:
         send_payload_type=voice.payload_type,
         ptime_ms=audio.ptime or 20,
         direction=_OURS[sdp.direction_of(audio)],
+        srtp=security.keys(audio),
     )
 
 

@@ -86,7 +86,7 @@ class Features(Protocol):
     def takes_private(self, party: Party) -> bool:
         """The same, and a wish for one call is used up by it."""
 
-    def refuse_private(self, event: sip.CallOffered, now: float) -> None:
+    def refuse_private(self, event: sip.CallOffered, peer: str, now: float) -> None:
         """Tell whoever dialled it that the law requires a recording (A7)."""
 
     def ready(self, call: Call, now: float) -> None:
@@ -385,6 +385,8 @@ class Switchboard:
                 call.prompt_failed(event, now)
             case protocol.CommandFailed():
                 call.no_sockets(event, now)
+            case protocol.MediaNotAuthentic():
+                call.not_authentic(event.leg, now)
             case _ if call.recording:
                 self._on_tap(event, call, call.recording, now)
 

@@ -20,6 +20,7 @@ from qm_sip.call.joining import join
 from qm_sip.call.media_plan import other
 from qm_sip.call.referral import Referral
 from qm_sip.call.seat import Leaving, Newcomer, take
+from qm_sip.call.security import security_of
 from qm_sip.call.session import LegSession, read_sdp, unrecordable
 from qm_sip.call.states import State
 from qm_sip.call.target import NotSent, Target
@@ -151,7 +152,9 @@ class Blind:
     def __init__(self, call: Call, leg: LegName, goal: Target, told: Subscription, now: float) -> None:
         self._call, self.leg, self._goal, self._told = call, leg, goal, told
         self._new = f"{call.id}/{call.desk.new_id()[:8]}"
-        self._session = LegSession(leg, call.desk.session_id(), call.way.local.host)
+        peer = call.config.peer(goal.peer)
+        security = security_of(peer, peer.transport)
+        self._session = LegSession(leg, call.desk.session_id(), call.way.local.host, security)
         self._alone = False  # the transferor has hung up
         self._until = now
         self._answer: Response | None = None
@@ -207,7 +210,11 @@ class Blind:
 
     def _answered(self, response: Response, now: float) -> None:
         theirs = read_sdp(response)
-        if self.over or theirs is None or (self._call.relayed and unrecordable(theirs)):
+        if (
+            self.over
+            or theirs is None
+            or (self._call.relayed and unrecordable(theirs, self._session.security))
+        ):
             self._call.desk.ua.bye(self._new, now=now)
             self._failed(487 if self.over else 488, now)
             return

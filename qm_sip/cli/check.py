@@ -196,6 +196,9 @@ def _tls(config: Config) -> Iterator[Finding]:
             yield Finding(
                 "advice", problem, "", str(config.directory / "qm_sip.toml"), f"peers.{name}.tls_verify"
             )
+        if peer.srtp_without_tls_because:
+            problem = f"its SRTP keys can be read on the way: {peer.srtp_without_tls_because}"
+            yield Finding("advice", problem, "", str(config.directory / "qm_sip.toml"), f"peers.{name}.srtp")
 
 
 def _storage(config: Config) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ def advise(config: Config, today: date) -> list[ConfigError]:
     """Return advice, shaped as an error that stops nothing."""
     return [
         ConfigError(problem, file=config.directory / file, key=key, remedy=remedy)
-        for one in (_review, _consent, _agents, _listeners, _plans, _numbering, _collector)
+        for one in (_review, _consent, _agents, _listeners, _plans, _numbering, _collector, _encrypted)
         for file, key, problem, remedy in one(config, today)
     ]
 
@@ -110,3 +110,14 @@ def _collector(config: Config, today: date) -> Advice:
     if hep.collector is not None and hep.unredacted:
         problem = f"a collector outside this program sees who phones whom, because: {hep.reason}"
         yield SERVER, "hep.unredacted", problem, "unredacted = false, unless the works council knows of it"
+
+
+def _encrypted(config: Config, today: date) -> Advice:
+    """What goes direct is turned into nothing else: plain audio stays plain, encrypted stays encrypted."""
+    peers = config.server.peers
+    for route in config.server.routes:
+        here, there = peers.get(route.from_), peers.get(route.to)
+        if here and there and (here.srtp == "off") != (there.srtp == "off"):
+            plain = route.from_ if here.srtp == "off" else route.to
+            problem = f"private calls go direct, and {route.from_} and {route.to} do not both speak SRTP"
+            yield SERVER, f"peers.{plain}.srtp", problem, "the same on both, else they fail with 488"

@@ -213,6 +213,26 @@ def _tls_faults(peer: Peer, *, asked: bool) -> Iterator[tuple[str, str]]:
             yield key, 'says nothing without transport = "tls"'
 
 
+def keys_go_over_tls(config: Config, complain: Complain) -> None:
+    """Keys in SDP are as secret as the way they travel."""
+    for name, peer in config.server.peers.items():
+        loc: Loc = ("peers", name)
+        if peer.srtp == "off":
+            for key in sorted(peer.model_fields_set & {"srtp_suites", "srtp_without_tls_because"}):
+                complain(SERVER, 'says nothing while srtp is "off"', (*loc, key))
+        elif not peer.srtp_without_tls_because.strip() and not _over_tls(config, peer):
+            problem = "sends keys readable to whoever is on the way: this peer is not spoken to over TLS"
+            remedy = 'transport = "tls", or say why in srtp_without_tls_because'
+            complain(SERVER, problem, (*loc, "srtp"), remedy)
+
+
+def _over_tls(config: Config, peer: Peer) -> bool:
+    """Whether calls to it leave over TLS, or, if there are none, whether it can come by TLS."""
+    if peer.next_hop is not None:
+        return peer.transport == "tls"
+    return any(at.transport == "tls" for at in config.server.sip.listen)
+
+
 def identities_are_distinct(config: Config, complain: Complain) -> None:
     owners: dict[str, str] = {}
     for name, peer in config.server.peers.items():
@@ -587,6 +607,7 @@ CHECKS: tuple[Callable[[Config, Complain], None], ...] = (
     strangers_name_no_line,
     transports_are_listened_on,
     tls_is_whole,
+    keys_go_over_tls,
     identities_are_distinct,
     connections_are_sane,
     media_has_two_families,

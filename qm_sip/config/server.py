@@ -34,6 +34,15 @@ from qm_sip.policy.facts import Direction
 Transport = Literal["udp", "tcp", "tls"]
 Referring = Literal["refuse", "pass", "here"]
 Prack = Literal["no", "yes", "required"]
+SrtpPolicy = Literal["off", "opportunistic", "offer", "require"]
+Suite = Literal[
+    "AES_CM_128_HMAC_SHA1_80",
+    "AES_CM_128_HMAC_SHA1_32",
+    "AES_256_CM_HMAC_SHA1_80",
+    "AES_256_CM_HMAC_SHA1_32",
+    "AEAD_AES_128_GCM",
+    "AEAD_AES_256_GCM",
+]
 Right = Literal["carry", "toggle", "listen", "watch"]
 Algorithm = Literal["SHA-512-256", "SHA-256", "MD5"]
 Limit = Annotated[int, Field(ge=0)]
@@ -349,6 +358,20 @@ class Peer(Model):
     remote_party_id: bool = False
     """Whether Remote-Party-ID is read from this trusted peer if it sends no P-Asserted-Identity (Asterisk: send_rpid).
     """
+    srtp: SrtpPolicy = "off"
+    """Whether audio that passes here is encrypted on this peer's leg, with keys in SDP (SDES, RFC 4568). off: never.
+    opportunistic: keys are offered beside plain RTP (RFC 8643), and taken where they are offered. offer: we offer SRTP
+    alone, and take plain RTP. require: no plain audio passes to or from it (488).
+    """
+    srtp_suites: Annotated[tuple[Suite, ...], Field(min_length=1), AfterValidator(unique)] = (
+        "AES_CM_128_HMAC_SHA1_80",
+        "AEAD_AES_256_GCM",
+        "AEAD_AES_128_GCM",
+        "AES_CM_128_HMAC_SHA1_32",
+    )
+    """What we offer, the best first, and what we take; also AES_256_CM_HMAC_SHA1_80 and _32. Unit: crypto suites."""
+    srtp_without_tls_because: str = ""
+    """Why keys may travel readable, by UDP or TCP. Empty: they go over TLS alone; `qm-sip check` shows it."""
     prack: Prack = "yes"
     """Whether ringing and early media are acknowledged (RFC 3262, 100rel), where both ends know it: yes, no, required
     (calls to it fail unless it knows it).

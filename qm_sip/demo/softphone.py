@@ -49,6 +49,9 @@ TRANSPORTS = {
 }
 
 
+SRTP = {"optional": pj.PJMEDIA_SRTP_OPTIONAL, "mandatory": pj.PJMEDIA_SRTP_MANDATORY}
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a phone is told at its start."""
@@ -64,6 +67,7 @@ class Settings:
     password: str = ""
     transport: str = "udp"  # tcp, or tls (the port is then its own)
     tls: dict[str, str] | None = None  # files: ca, certificate, key
+    srtp: str = ""  # optional or mandatory, with keys in SDP, over TLS alone
     prack: bool = False  # RFC 3262: send and take reliable provisional responses
     session_expires: int = 0  # RFC 4028: ask for this in every call; 0: take what comes
     log_level: int = 0
@@ -254,6 +258,9 @@ class Softphone:
         config.mediaConfig.transportConfig.publicAddress = s.address
         config.mediaConfig.transportConfig.port = 20000
         config.mediaConfig.transportConfig.portRange = 200
+        if s.srtp:
+            config.mediaConfig.srtpUse = SRTP[s.srtp]
+            config.mediaConfig.srtpSecureSignaling = 1
         if s.prack:
             config.callConfig.prackUse = pj.PJSUA_100REL_OPTIONAL
         if s.session_expires:

@@ -30,6 +30,9 @@ class Part:
     headers: tuple[tuple[str, str], ...]
     content: bytes
 
+    def __repr__(self) -> str:
+        return f"<Part {len(self.content)} bytes>"  # no names, addresses or keys
+
     def get(self, name: str) -> str:
         """The first value of a header, "" if there is none."""
         return next((value for key, value in self.headers if key.lower() == name), "")

@@ -33,6 +33,9 @@ class Datagram(NamedTuple):
     destination: Address
     local: Address
 
+    def __repr__(self) -> str:
+        return f"<Datagram {len(self.data)} bytes>"  # no names, addresses or keys
+
 
 @dataclass(frozen=True, slots=True)
 class CallOffered:

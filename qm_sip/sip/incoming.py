@@ -29,6 +29,9 @@ class Progress(NamedTuple):
     anew: bool
     reliable: bool
 
+    def __repr__(self) -> str:
+        return f"<Progress {self.status}>"
+
 
 class Answer(NamedTuple):
     """A 200 to send when every reliable description before it has arrived."""
@@ -36,6 +39,9 @@ class Answer(NamedTuple):
     body: bytes | None
     headers: HeaderList
     anew: bool
+
+    def __repr__(self) -> str:
+        return "<Answer>"
 
 
 class IncomingLeg(Leg):

@@ -11,7 +11,7 @@ order and without a gap, and thinks nothing of the rest (4): what it did not tak
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from qm_sip.sip.core import Core, HeaderList
@@ -39,7 +39,7 @@ class Unpracked:
     rack: RAck
     tag: str
     described: bool  # it brought a session description
-    data: bytes
+    data: bytes = field(repr=False)
     give_up: float
     interval: float
     timer: Timer | None = None

@@ -85,6 +85,10 @@ class Media:
 
     lines: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        # Neither addresses nor keys: values end up in tracebacks.
+        return f"<Media {self.lines[0].split(maxsplit=1)[0][2:]}, {len(self.lines)} lines>"
+
     @property
     def fields(self) -> list[str]:
         """The words of the m-line: kind, port, protocol, formats."""
@@ -164,6 +168,9 @@ class Sdp:
     """How each line ended; a lone LF is tolerated (RFC 8866 5) and kept."""
     finished: bool = True
     """Whether the last line ended too."""
+
+    def __repr__(self) -> str:
+        return f"<Sdp {len(self.session)} lines, {len(self.media)} streams>"
 
     @classmethod
     def parse(cls, data: bytes) -> Sdp:

@@ -32,8 +32,8 @@ class Sent:
 
     purpose: Purpose
     method: str
-    headers: HeaderList
-    body: bytes | None
+    headers: HeaderList = field(repr=False)  # who phones whom (invariant I10), and keys
+    body: bytes | None = field(repr=False)
     dialog: Dialog | None = None
     tried: list[Place] = field(default_factory=list)
     attempts: int = 0
@@ -63,7 +63,7 @@ class Sent:
 class Unacknowledged:
     """A 2xx of ours that waits for its ACK (13.3.1.4): repeated T1 .. T2, given up after 64*T1."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     transaction: Transaction
     give_up: float
     interval: float

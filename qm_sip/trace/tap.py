@@ -7,7 +7,7 @@ second call may be one of which nothing exists (I8).
 
 | what it belongs to | what is kept |
 |---|---|
-| a call | its bytes, without the bodies that may hold key presses or text (I10) |
+| a call | its bytes, without the bodies that may hold key presses or text (I10), and without keys (RFC 4568) |
 | a private call | method or status, CSeq, when, which way (KSF15-3.9) |
 | a confidential or emergency call, a one-leg call | nothing |
 | an INVITE of a peer that became no call, and its answers | its bytes, unless a number in it is on a list of [never] |
@@ -20,6 +20,7 @@ import re
 from enum import Enum, auto
 from typing import Final, NamedTuple, Protocol
 
+from qm_sip.sip.crypto import without_keys
 from qm_sip.sip.events import Address
 from qm_sip.sip.grammar import SipParseError
 from qm_sip.sip.message import Request, header, parse
@@ -169,7 +170,7 @@ class Tap:
     ) -> None:
         kept = without_words(data)
         if kept is not None:
-            line = Line(trace.count + 1, at, leg, inbound, kept, peer, local)
+            line = Line(trace.count + 1, at, leg, inbound, without_keys(kept), peer, local)
             trace.add(_bare(line) if trace.private else line)
 
     def _make_bare(self, trace: Trace) -> None:

@@ -42,6 +42,13 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def pbx(tree: Path, site: Site, authority: Authority, tmp_path: Path) -> Iterator[Asterisk]:
+    files = files_over_tls(authority, tmp_path)
+    with Asterisk(tree, tmp_path / "asterisk", network=site.network, site=files) as running:
+        yield running
+
+
+def files_over_tls(authority: Authority, tmp_path: Path) -> Path:
+    """Asterisk's files, as the guide says."""
     files = Path(shutil.copytree(SNIPPETS / "site", tmp_path / "over-tls"))
     shutil.copy(SNIPPETS / "pjsip_qm_sip.conf", files)
     transport = of_the_guide("[tls]\ntype=transport")
@@ -54,14 +61,29 @@ def pbx(tree: Path, site: Site, authority: Authority, tmp_path: Path) -> Iterato
         ("contact=sip:127.0.0.2:5080", "contact=sip:127.0.0.2:5081\\;transport=tls"),
         ("match=127.0.0.2:5080", "match=127.0.0.2"),
     )
-    with Asterisk(tree, tmp_path / "asterisk", network=site.network, site=files) as running:
-        yield running
+    return files
 
 
 @pytest.fixture
 def server(site: Site, pbx: Asterisk, authority: Authority, tmp_path: Path) -> Iterator[Server]:
+    with Server(
+        config_over_tls(authority, tmp_path),
+        tmp_path / "server",
+        network=site.network,
+        environment=LISTEN,
+    ) as running:
+        pbx.wait_device("PJSIP/qm-sip", "NOT_INUSE", 15)
+        yield running
+
+
+LISTEN = {"QM_SIP_SIP_LISTEN": f"udp:{RECORDER}:5080,tls:{RECORDER}:5081"}
+
+
+def config_over_tls(authority: Authority, tmp_path: Path, more: str = "") -> Path:
+    """Our settings; `more` of the peer."""
     config = Path(shutil.copytree(EXAMPLES / "demo", tmp_path / "config"))
     peer = 'trusted = true\ntransport = "tls"\ntls_name = "pbx.example"\ntls_identity = ["pbx.example"]'
+    peer += more
     changed(
         config / "qm_sip.toml",
         ("trusted = true", peer),
@@ -72,10 +94,7 @@ def server(site: Site, pbx: Asterisk, authority: Authority, tmp_path: Path) -> I
     table = f'[sip.tls]\ncertificate = "{keys}/qm_sip.pem"\nprivate_key = "{keys}/qm_sip.key"\n'
     table += f'ca_file = "{keys}/ca.pem"\nclient_certificate = "required"\n'
     (config / "qm_sip.toml").write_text(f'{text}\n{table}[sip.connections]\nkeep_alive = "5s"\n')
-    listen = {"QM_SIP_SIP_LISTEN": f"udp:{RECORDER}:5080,tls:{RECORDER}:5081"}
-    with Server(config, tmp_path / "server", network=site.network, environment=listen) as running:
-        pbx.wait_device("PJSIP/qm-sip", "NOT_INUSE", 15)
-        yield running
+    return config
 
 
 def test_a_queue_over_tls_is_announced_and_recorded(site: Site, server: Server, tmp_path: Path) -> None:

@@ -236,6 +236,14 @@ class Phone:
     def says(self) -> list[tuple[str, str]]:
         return [("Supported", "record-aware, timer")] if self.aware else []
 
+    def sealed(self, packet: bytes) -> bytes:
+        """As it leaves this phone."""
+        return packet
+
+    def opened(self, packet: bytes) -> bytes:
+        """As this phone reads it."""
+        return packet
+
     def sdp(self, direction: Direction = Direction.SENDRECV) -> bytes:
         self.version += 1
         ours = offer(self.session, self.version, self.host, self.port, names=("PCMA", "telephone-event"))
@@ -375,9 +383,8 @@ class World:
             return
         phone.sequence += 1
         header = struct.pack("!BBHII", 0x80, 101, phone.sequence, stamp, phone.session & 0xFFFF)
-        self.engine.sim.packet(
-            phone.target[1], (phone.host, phone.port), header + payload, int(self.now * NS)
-        )
+        source, data = (phone.host, phone.port), phone.sealed(header + payload)
+        self.engine.sim.packet(phone.target[1], source, data, int(self.now * NS))
 
     # ---------------------------------------------------------------- time
 
@@ -473,12 +480,13 @@ class World:
                     "!BBHII", 0x80, 8, phone.sequence, phone.sequence * 160, phone.session & 0xFFFF
                 )
                 payload = header + bytes([phone.sequence & 0xFF]) * 160
-                self.engine.sim.packet(phone.target[1], (phone.host, phone.port), payload, int(self.now * NS))
+                source, data = (phone.host, phone.port), phone.sealed(payload)
+                self.engine.sim.packet(phone.target[1], source, data, int(self.now * NS))
         self._engine_time()
         for packet in self.engine.sim.take_packets():
             for phone in self.phones:
                 if packet.destination == (phone.host, phone.port):
-                    phone.heard.append(packet.data)
+                    phone.heard.append(phone.opened(packet.data))
 
     # ---------------------------------------------------------------- what happens at the PBX
 

@@ -327,6 +327,10 @@ next_hop = "127.0.0.99:5061"
 transport = "tls"
 tls_verify = false
 tls_unverified_because = "the carrier signs its own"
+[peers.old]
+addresses = ["127.0.0.98"]
+srtp = "offer"
+srtp_without_tls_because = "an old phone"
 """
 
 
@@ -354,6 +358,7 @@ def test_check_looks_at_certificates(run: Run, home: Path, lasts: int | None, le
         assert any("others than its owner" in one["problem"] for one in told)
         assert sum("ours.pem" in one["file"] for one in told) == bool(level)
     assert any("the carrier signs its own" in one["problem"] for one in found)
+    assert any("can be read on the way: an old phone" in one["problem"] for one in found)
 
 
 def test_check_advises_a_key_directory_in_memory(

@@ -113,8 +113,9 @@ called = "{called}"
 class Ground:
     """`with Ground(work) as ground:`; `transport` is the one between the server and the peer."""
 
-    def __init__(self, work: Path, transport: str = "udp", peer_at: str = PEER) -> None:
-        self.work, self.transport, self.peer_at = work, transport, peer_at
+    def __init__(self, work: Path, transport: str = "udp", peer_at: str = PEER, *, of_peer: str = "") -> None:
+        """`of_peer`: more settings of the peer."""
+        self.work, self.transport, self.peer_at, self._of_peer = work, transport, peer_at, of_peer
         self._stack = ExitStack()
         self._people = ExitStack()  # phones and the peer, who go before the server
         self.network: Network
@@ -218,6 +219,7 @@ class Ground:
             port = 5061 if transport == "tls" else 5060
             text += NEIGHBOUR.format(name=name, address=address, port=port, transport=transport)
             text += TLS_PEER.format(name="peer.example") if transport == "tls" else ""
+            text += self._of_peer if name == "peer" else ""
         ways = {"21": "partner", "71": "partner", "22": "peer", "72": "peer", "23": "third", "73": "third"}
         for origin in places:
             for called, to in ways.items():

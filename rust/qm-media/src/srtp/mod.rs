@@ -27,6 +27,9 @@ use std::fmt;
 /// Octets that protection adds at most: an index and a tag of 128 bits.
 pub const TRAILER: usize = 4 + 16;
 
+/// How many rollovers of a source may have gone by before we hear the first of it: at 50 packets a second three hours.
+const LATER: u64 = 8;
+
 /// E: what follows the header is encrypted (RFC 3711 section 3.4).
 const ENCRYPTED: u32 = 1 << 31;
 
@@ -72,19 +75,26 @@ impl Receiver {
         let (start, ssrc, sequence) = header(data)?;
         let body = data.len().checked_sub(self.rtp.tag()).filter(|end| *end >= start);
         let body = body.ok_or(Refused::Malformed)?;
-        let known = self.streams.knows(ssrc);
         let index = self.streams.guess(ssrc, sequence).ok_or(Refused::Replayed)?;
         self.streams.check(ssrc, index)?;
-        let carried = self.inherited.as_ref().filter(|_| !known).and_then(|old| old.guess(ssrc, sequence));
-        let tries = [Some(index), carried.filter(|other| *other != index)];
-        for index in tries.into_iter().flatten() {
-            if self.rtp.open(data, start..body, ssrc, index) {
-                self.streams.commit(ssrc, index);
-                self.opened += 1;
-                return Ok(body);
-            }
-        }
-        Err(Refused::NotAuthentic)
+        let opens = |index: &u64| self.rtp.open(data, start..body, ssrc, *index);
+        let index = if self.streams.knows(ssrc) {
+            Some(index).filter(opens)
+        } else {
+            self.first(ssrc, sequence).find(opens)
+        };
+        self.streams.commit(ssrc, index.ok_or(Refused::NotAuthentic)?);
+        self.opened += 1;
+        Ok(body)
+    }
+
+    /// Where a source that is new to us may stand: at its beginning, as a rule; where it stood under the key before; or,
+    /// if it has come from another call of ours, a few rollovers on. Each of them is tried on what may be noise, so they
+    /// are few.
+    fn first(&self, ssrc: u32, sequence: u16) -> impl Iterator<Item = u64> + use<> {
+        let carried = self.inherited.as_ref().and_then(|old| old.guess(ssrc, sequence));
+        let later = (1..=LATER).map(move |rollover| rollover << 16 | u64::from(sequence));
+        std::iter::once(u64::from(sequence)).chain(carried).chain(later)
     }
 
     /// The same of a compound of RTCP.

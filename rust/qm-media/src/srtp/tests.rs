@@ -201,6 +201,18 @@ fn a_new_key_goes_on_counting_or_begins_anew_as_the_sender_likes() {
 }
 
 #[test]
+fn a_source_that_was_elsewhere_before_is_found_where_it_stands() {
+    let master = some_master(Suite::Gcm128, 1);
+    let mut sender = Sender::new(&master);
+    sender.streams.commit(7, 3 << 16 | 40_000);
+    let mut receiver = Receiver::new(&master);
+    for sequence in [40_001, 40_002] {
+        let plain = packet(7, sequence, b"moved");
+        assert_eq!(opened(&mut receiver, &sealed(&mut sender, &plain)), Ok(plain));
+    }
+}
+
+#[test]
 fn a_report_left_readable_was_not_agreed_on() {
     let mut receiver = Receiver::new(&some_master(Suite::Cm128Sha80, 1));
     let mut data = [0x80, 201, 0, 1, 0, 0, 0, 7, 0, 0, 0, 1].to_vec();
