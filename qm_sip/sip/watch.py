@@ -36,7 +36,6 @@ MAX_FORWARDS: Final = 70
 _MOST_OPEN: Final = 20  # SUBSCRIBEs whose copies are still waited for; more get 503
 _MOST_TRIES: Final = 3  # of a NOTIFY that is answered "not now"
 _LONGEST_WAIT: Final = 60  # seconds of a Retry-After that is waited for
-_WITHOUT_DOCUMENT: Final = frozenset({"rejected"})
 
 
 class Phase(Enum):
@@ -175,7 +174,7 @@ class Watch:
 
     def _document(self, state: Hashable | None) -> bytes:
         package = self._watches.package
-        if package is None or state is None or self._reason in _WITHOUT_DOCUMENT:
+        if package is None or state is None:
             return b""
         version, self._version = self._version, self._version + 1
         return package.document(self.grant, state, version)

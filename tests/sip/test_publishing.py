@@ -515,6 +515,47 @@ def test_news_goes_back_by_the_connection_when_nobody_listens_at_the_contact() -
     assert house.ua.watches == 0 and not house.ua.talks_over(there, here)
 
 
+def test_a_phone_that_has_connected_anew_is_told_there() -> None:
+    here, contact = Address("192.0.2.9", 5060, "tcp"), Address("192.0.2.1", 5060, "tcp")
+    old, new = Address("192.0.2.11", 40123, "tcp"), Address("192.0.2.11", 40999, "tcp")
+    house = House()
+    house.ua.listens((SERVER, here))
+
+    def ask(source: Address, at: float, **more: Any) -> list[Any]:
+        raw = request("SUBSCRIBE", uri="sip:private-1001@192.0.2.9", extra=("Event: dialog",), **more)
+        house.ua.receive(raw.replace(b"5060>", b"5060;transport=tcp>"), source, here, at)
+        house.ua.transport_failed(contact, here, at)  # nobody takes connections there
+        return house.ua.take_datagrams()
+
+    via = "Via: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bK"
+    sent = ask(old, 0.0, via=via + "t1")
+    tag = parse(sent[0].data).to.tag or ""
+    assert sent[-1].destination == old
+    house.ua.receive(answer_to(sent[-1].data, 200, tag=""), old, here, 0.1)
+    house.ua.connection_lost(old, here, 1.0)
+    sent = ask(new, 2.0, via=via + "t2", to_tag=tag, cseq=2)
+    assert (
+        sent[-1].destination == new and house.ua.talks_over(new, here) and not house.ua.talks_over(old, here)
+    )
+    house.ua.receive(answer_to(sent[-1].data, 200, tag=""), new, here, 2.1)
+    house.lights.lit = True
+    house.ua.looks_different("private-1001", 9.0)
+    (news,) = house.ua.take_datagrams()
+    assert news.destination == new
+
+
+def test_over_ipv6() -> None:
+    here, phone = Address("2001:db8::9", 5060), Address("2001:db8::11", 5070)
+    house = House()
+    via = "Via: SIP/2.0/UDP [2001:db8::11]:5070;branch=z9hG4bK6"
+    raw = request("SUBSCRIBE", uri="sip:private-1001@[2001:db8::9]", via=via, extra=("Event: dialog",))
+    raw = raw.replace(b"<sip:alice@192.0.2.1:5060>", b"<sip:a@[2001:db8::11]:5070>")
+    house.ua.receive(raw, phone, here, 0.0)
+    answer, notify = house.ua.take_datagrams()
+    assert answer.destination == notify.destination == phone and answer.local == notify.local == here
+    assert parse(notify.data).contacts[0].uri.host == "2001:db8::9"
+
+
 # --------------------------------------------------------------------------- Event
 
 
