@@ -226,6 +226,18 @@ def test_a_right_that_runs_out_ends_at_the_next_word() -> None:
     assert coach.shows == [True, None]
 
 
+def test_a_peer_that_loses_the_right_loses_its_watchers() -> None:
+    world = talking()
+    agent = Key(world, "recording-1001", "1001")
+    server = world.config.server
+    proxy = server.peers["proxy"].model_copy(update={"may": ("carry",)})
+    server = server.model_copy(update={"peers": {**server.peers, "proxy": proxy}})
+    use(world, Settings(replace(world.config, server=server), world.settings.library))
+    world.run(0.2)
+    assert agent.shows == [True, None] and agent.ended == ["rejected"]
+    assert Key(world, "recording-1001", "1001").status == 403
+
+
 def test_an_agent_who_goes_takes_his_lamps_along() -> None:
     world = talking()
     agent = Key(world, "private-1001", "1001")

@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 
-from qm_sip.sip.admission import Admitted
+from qm_sip.private import Private
+from qm_sip.sip.admission import Admitted, Doorkeeper, PeerRules, Rules
+from qm_sip.sip.digest import Credentials, DigestClient
+from qm_sip.sip.digest_server import Realm, ha1
 from qm_sip.sip.event_header import EventHeader
 from qm_sip.sip.events import Address
 from qm_sip.sip.grammar import SipParseError
 from qm_sip.sip.message import Request, Response, parse
 from qm_sip.sip.publishing import Grant, WatchLimits
 from tests.sip.network import ALICE, SDP, Network, Weather, answer_to, request
-from tests.sip.subscriber import NAMESPACE, Shown, Subscriber
+from tests.sip.subscriber import NAMESPACE, Dialog, Shown, Subscriber
 
 SERVER = Address("192.0.2.9", 5060)
 CALM = Weather()
@@ -380,6 +383,51 @@ def test_only_who_began_it_goes_on_with_it() -> None:
     watch.by = Admitted("another", "9")
     assert house.ask(to_tag=tag, cseq=3).status == 403
     assert house.ua.watches == 1, "and cannot end it either"
+
+
+class Locked(House):
+    """A house whose peer must show a password; 1001 and 1002 have one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        secrets = {user: {"MD5": Private(ha1("MD5", user, "sip", "sesame"))} for user in ("1001", "1002")}
+        rules = Rules(lambda source: "phones", {"phones": PeerRules(Realm("sip", ("MD5",), secrets))})
+        self.ua._porter = Doorkeeper(rules, random.Random(4), lambda incident, now: None)
+
+    def proving(self, phone: Subscriber, login: DigestClient) -> None:
+        """Subscribe, or renew, with these credentials."""
+        target = phone.dialog.target if phone.dialog is not None else ""
+        uri = target or f"sip:{phone.lamp}@{SERVER.host}"
+        phone.extra = tuple(f"{name}: {value}" for name, value in login.headers("SUBSCRIBE", uri))
+        phone.ask(self.now)
+        self.settle()
+
+
+def test_a_password_is_asked_for_at_every_renewal_and_whoever_else_has_one_is_not_he() -> None:
+    house = Locked()
+    phone = house.watching(retries=False)
+    assert phone.answers == [401] and house.ua.watches == 0
+
+    def knows(user: str) -> DigestClient:
+        login = DigestClient(Credentials(user, Private("sesame")), random.Random(1))
+        challenged = house.sent(SERVER, "401")[-1]
+        assert isinstance(challenged, Response) and login.learn(challenged, [])
+        return login
+
+    he = knows("1001")
+    phone.dialog = Dialog("again", "mine")
+    house.proving(phone, he)
+    assert phone.answers[-1] == 200 and phone.lit is False
+    dialog, phone.extra = phone.dialog, ()
+    phone.ask(house.now)
+    house.settle()
+    assert phone.answers[-1] == 401 and house.ua.watches == 1
+    for login, status in ((knows("1002"), 403), (he, 200)):
+        phone.dialog = dialog
+        house.proving(phone, login)
+        assert phone.answers[-1] == status and house.ua.watches == 1
+    (watch,) = house.ua._watches._dialogs.values()
+    assert watch.by == Admitted("phones", "1001")
 
 
 # --------------------------------------------------------------------------- how it ends
