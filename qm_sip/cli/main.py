@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
@@ -79,9 +80,15 @@ def status_of(failure: QmSipError) -> Status:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command; never returns. An error of ours is printed once, without a traceback."""
+    """Run one command; never returns. An error of ours, or of a file, is printed once, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file may have a name that is no text
     try:
         app(arguments, prog_name="qm-sip")
     except QmSipError as failure:
         error(str(failure))
         sys.exit(status_of(failure))
+    except OSError as failure:
+        error(f"{str(failure.filename or '')[:100]}: {failure.strerror or failure}".removeprefix(": "))
+        sys.exit(Status.FAILED)

@@ -17,6 +17,7 @@ from itertools import groupby
 
 from qm_sip.config import Config
 from qm_sip.recorder.catalog import Catalog
+from qm_sip.recorder.clock import Clock
 from qm_sip.recorder.files import Store
 from qm_sip.recorder.finish import Finisher
 from qm_sip.recorder.pool import StorageTrouble
@@ -51,6 +52,7 @@ class Reaper:
     ) -> None:
         self._catalog, self._store, self._finisher, self._settings = catalog, store, finisher, settings
         self._busy = asyncio.Lock()
+        self._clock = Clock()
         self._overdue = (-FRESH, 0)
 
     async def schedule(self) -> list[Due]:
@@ -137,6 +139,9 @@ class Reaper:
         while True:
             wait = EVERY
             try:
+                if (doubtful := self._doubts(datetime.now(UTC), time.clock_gettime(time.CLOCK_BOOTTIME))) > 0:
+                    await asyncio.sleep(min(EVERY, doubtful))
+                    continue
                 done = await self.run(datetime.now(UTC))
                 if done.next is not None:
                     until = (done.next - datetime.now(UTC)).total_seconds()
@@ -146,6 +151,16 @@ class Reaper:
             ):  # a row that cannot be read must not end forgetting for good; it is overdue, and shows
                 log.exception("retention: a pass failed")
             await asyncio.sleep(wait)
+
+    def _doubts(self, wall: datetime, counted: float) -> float:
+        """Seconds for which nothing is destroyed by itself, because the clock has leapt ahead."""
+        if (leap := self._clock.leapt(wall, counted)) is not None:
+            log.error(
+                "the clock has leapt ahead by %s: nothing is destroyed by itself for a day, unless it is set back; if"
+                " it is right now, `qm-sip retention run` does what is due",
+                leap,
+            )
+        return self._clock.waits(counted)
 
 
 async def _all(changes: Iterable[asyncio.Future[None]]) -> None:

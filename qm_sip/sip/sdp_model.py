@@ -229,10 +229,10 @@ class Sdp:
 
     def direction_of(self, media: Media) -> Direction:
         """A stream's direction: its own, else the session's, else sendrecv; 0.0.0.0 is hold of old (RFC
-        3264 8.4).
+        3264 8.4), and so is :: (what is sent there would come back to this very machine).
         """
         own = media.direction or _direction(self.session) or Direction.SENDRECV
-        if self.address_of(media) == "0.0.0.0":
+        if self.address_of(media) in ("0.0.0.0", "::"):
             return _HELD.get(own, own)
         return own
 

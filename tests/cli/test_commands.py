@@ -398,6 +398,22 @@ def test_the_command_itself_runs_and_tells_its_name() -> None:
     assert io.StringIO(done.stderr).readline().startswith("qm-sip: no qm-sip server runs at /nowhere/socket")
 
 
+def test_what_no_file_can_be_called_is_one_line_too() -> None:
+    program = (
+        "from qm_sip.cli.main import main; import os, sys; main([os.fsdecode(one) for one in sys.argv[1:]])"
+    )
+    for directory, status in ((b"a" * 5000, 4), (b"\xff", 3)):
+        done = subprocess.run(
+            [sys.executable, "-c", program, "prompts", "check", "--directory", directory],
+            capture_output=True,
+            cwd=ROOT,
+            env=dict(os.environ, PYTHONPATH=str(ROOT)),
+            timeout=60,
+        )
+        assert done.returncode == status and b"Traceback" not in done.stderr, done.stderr
+        assert (done.stderr + done.stdout).count(b"\n") < 5
+
+
 # --------------------------------------------------------------------------- what is done to a running call
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pyrage
+import pytest
 
 from qm_sip.config.duration import Duration
 from qm_sip.policy.facts import CallId, Kind, Purpose
@@ -222,6 +224,26 @@ def test_it_does_at_once_what_is_due_at_the_start(tmp_path: Path) -> None:
             if state(catalog, "rec-1") is State.DESTROYED:
                 break
         assert not store.remains("rec-1")
+        task.cancel()
+
+    staged(tmp_path, act)
+
+
+def test_when_the_clock_has_leapt_nothing_is_destroyed_by_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """But at a word of somebody's who knows what time it is."""
+
+    async def act(store: Store, catalog: Catalog, finisher: Finisher, reaper: Reaper) -> None:
+        keep(catalog, store, "rec-1", [purpose("coaching", 60)])
+        await finisher.start("rec-1")
+        now = datetime.now(UTC)
+        reaper._clock.leapt(now - 400 * DAY, time.clock_gettime(time.CLOCK_BOOTTIME))
+        task = asyncio.create_task(reaper.keep_running())
+        await asyncio.sleep(0.3)
+        assert store.remains("rec-1") and not task.done()
+        assert "the clock has leapt ahead by 400 days" in caplog.text
+        assert (await reaper.run(now)).recordings == 1
         task.cancel()
 
     staged(tmp_path, act)

@@ -145,8 +145,9 @@ def test_an_offer_of_our_own() -> None:
     assert answer(made, 3, 3, "192.0.2.10", 7000).media[0].port == 7000
 
 
-def test_hold_of_old_is_hold() -> None:
-    sdp = parsed(PHONE.replace(b"c=IN IP4 10.0.0.8", b"c=IN IP4 0.0.0.0").replace(b"a=sendonly\r\n", b""))
+@pytest.mark.parametrize("nowhere", [b"c=IN IP4 0.0.0.0", b"c=IN IP6 ::"])
+def test_hold_of_old_is_hold(nowhere: bytes) -> None:
+    sdp = parsed(PHONE.replace(b"c=IN IP4 10.0.0.8", nowhere).replace(b"a=sendonly\r\n", b""))
     assert sdp.audio is not None and sdp.direction_of(sdp.audio) is Direction.SENDONLY
 
 
