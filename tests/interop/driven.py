@@ -33,6 +33,10 @@ class Driven:
                 self._news.wait(left)
         return found
 
+    def end(self) -> None:
+        self._process.terminate()
+        self._process.wait(5)
+
     def _read(self) -> None:
         assert self._process.stdout is not None
         while data := self._process.stdout.read1(65536):  # type: ignore[attr-defined]

@@ -37,6 +37,8 @@ class Telephone:
             server, port, "peer", "", callCallback=self.incoming, myIP=address, sipPort=5060,
             rtpPortLow=10000, rtpPortHigh=10200,
         )  # fmt: skip
+        # It counts its Call-IDs and branches from 1: the second process would repeat the first one's INVITE.
+        self.phone.sip.callID.x = time.time_ns()
         self.phone.start()
 
     def incoming(self, call: VoIPCall) -> None:

@@ -107,6 +107,20 @@ class Stage:
         """What passed on the peer's leg, by the server's own trace."""
         return self.ground.messages(call or self.new_calls()[0], "peer")
 
+    def settle(self, seconds: float = 4) -> None:
+        """Every request but ACK has its final answer. pjsua2 offers again by itself after an answer that names two
+        codecs, and does not wait for the end of that before its next offer."""
+
+        def settled() -> bool:
+            rows = self.ground.server.ask("trace", call=self.new_calls()[0])["rows"]
+            asked = {
+                (row["leg"], row["cseq"]) for row in rows if row["what"].isalpha() and row["what"] != "ACK"
+            }
+            answered = {(row["leg"], row["cseq"]) for row in rows if row["what"][0] in "23456"}
+            return asked <= answered
+
+        until(settled, seconds, "answer to every request")
+
     def close(self, outcome: str, spans: set[str], calls: int = 1) -> Row:
         """What the books say of the one call there was; of several, of the first."""
         self.ground.wait_idle()

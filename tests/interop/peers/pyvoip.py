@@ -57,12 +57,7 @@ class PyVoip(Peer):
         self._events: list[dict[str, Any]] = []
         self._rest = b""
         self._wav = self.ground.work / "pyvoip.wav"
-        facts = [PEER, RECORDER, str(SIP), str(PEER_HZ), str(self._wav)]
-        self._phone = self.ground.drive(
-            [sys.executable, "-m", "tests.interop.pyvoip_phone", *facts], "pyvoip", self._read
-        )
-        self._mark = 0
-        self.wait("ready")
+        self._starts = 0
 
     def _read(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -75,9 +70,16 @@ class PyVoip(Peer):
 
     def tidy(self) -> None:
         self._tell("hangup")
+        self._phone.end()
 
     def expect(self, scenario: str) -> None:
-        self._mark = len(self._events)
+        """A new process each time: what it waits for at the end of a call takes the next call's first message."""
+        self._mark, self._rest = len(self._events), b""
+        self._starts += 1
+        facts = [PEER, RECORDER, str(SIP), str(PEER_HZ), str(self._wav)]
+        line = [sys.executable, "-m", "tests.interop.pyvoip_phone", *facts]
+        self._phone = self.ground.drive(line, f"pyvoip-{self._starts}", self._read)
+        self.wait("ready")
 
     def wait(self, state: str, seconds: float = 8) -> None:
         def look() -> bool:
