@@ -12,6 +12,7 @@ Each line stands on those above it and imports nothing from below.
 * `framing`                      a stream of bytes as messages, however it was cut
 * `body`                         the session description in a message, alone or among others
 * `sdp_model`, `sdp`             session descriptions line by line; the edits of a B2BUA
+* `crypto`                       SRTP keys in a session description
 * `events`                       what the user agent tells, in the past tense
 * `locating`                   the addresses of a next hop, in the order in which they are tried
 * `timers`, `transaction`        the timer heap; the four machines of RFC 3261 17 as tables
@@ -25,10 +26,10 @@ Each line stands on those above it and imports nothing from below.
 * `limits`, `overload`           token buckets, bans; when there is no room for one call more
 * `nonces`, `digest_server`      challenges that need no memory, and what an answer to one is worth
 * `incidents`, `admission`       the security log; who comes in, before anything is done for him
-* `door`, `ua`                   what is refused before anybody is bothered; the one face of all this
-* `subscription`                 the news that the sender of a REFER is owed
 * `event_header`                 which package somebody subscribes to
 * `watch`, `publishing`          one who watches something of ours; who may, and how many
+* `door`, `ua`                   what is refused before anybody is bothered; the one face of all this
+* `subscription`                 the news that the sender of a REFER is owed
 
 `qm_sip.net.endpoint` puts it on sockets.
 """
