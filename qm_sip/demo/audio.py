@@ -134,7 +134,7 @@ def loudest_dbfs(samples: Samples, hz: float, *, window_s: float = 0.1) -> float
     size = round(window_s * RATE)
     if len(samples) <= size:
         return level_dbfs(samples, hz)
-    starts = range(0, len(samples) - size + 1, size // 2)
+    starts = [*range(0, len(samples) - size, size // 2), len(samples) - size]  # the last to the very end
     return max(level_dbfs(samples[start : start + size], hz) for start in starts)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from qm_sip.demo import audio
+from tests.support.recorded import assert_absent, clear_text_in
 
 
 def test_a_tones_level_is_its_peak_and_another_tone_is_absent() -> None:
@@ -25,6 +26,30 @@ def test_a_short_tone_anywhere_is_found_as_loud_as_it_is(begin: float) -> None:
     samples[at : at + len(short)] += short
     assert audio.loudest_dbfs(samples, 400) == pytest.approx(-30, abs=1.5)
     assert audio.level_dbfs(samples, 400) < -45
+
+
+@pytest.mark.parametrize("length", [1.0, 1.2, 1.49, 1.5, 1.99])
+def test_a_short_tone_near_the_end_is_found_whatever_the_length(length: float) -> None:
+    """The windows must reach the end, also where they do not come out even."""
+    samples = np.zeros(round(length * audio.RATE))
+    samples[-2000:-400] = audio.tone(400, 0.2)
+    assert audio.loudest_dbfs(samples, 400, window_s=1.0) > -60
+
+
+def test_what_is_nowhere_is_looked_for_in_something() -> None:
+    long = audio.tone(1000, 1.0)
+    assert_absent(long, 400)
+    for samples, tones in ((np.zeros(0), [400]), (long[:800], [400]), (long, [])):
+        with pytest.raises(AssertionError):
+            assert_absent(samples, *tones)
+
+
+def test_clear_text_is_looked_for_in_files_that_there_are(tmp_path: Path) -> None:
+    for texts in ((), ("secret",), ("",)):
+        with pytest.raises(AssertionError):
+            clear_text_in(tmp_path, *texts)
+    (tmp_path / "one").write_text("a secret")
+    assert len(clear_text_in(tmp_path, "secret")) == 1 and clear_text_in(tmp_path, "other") == []
 
 
 def test_when_a_tone_begins_and_ends() -> None:

@@ -43,8 +43,9 @@ def said(hertz: float, level: float = 8000) -> list[bytes]:
 
 def decibels(samples: np.ndarray, hertz: float) -> float:
     """How loud that tone is, against the loudest there can be (dBFS)."""
+    assert len(samples), "there is nothing to be heard"
     turns = np.exp(-2j * np.pi * hertz * np.arange(len(samples)) / 8000)
-    amplitude = 2 * abs(np.mean(samples * np.hanning(len(samples)) * 2 * turns)) if len(samples) else 0.0
+    amplitude = 2 * abs(np.mean(samples * np.hanning(len(samples)) * 2 * turns))
     return float(20 * np.log10(max(amplitude, 1e-3) / 32768))
 
 
