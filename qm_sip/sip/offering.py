@@ -4,7 +4,9 @@ At most one offer is under way. `offering` is ours, `pending` is the peer's that
 are our 2xx without ACK, and a late offer is open until the ACK or PRACK owed for it is sent. Once the INVITE is
 answered, our own next offer waits in `wanted` until all four are empty, and after a 491 until its back-off has run
 out. Before that an offer goes in an UPDATE, at once or not at all (RFC 3311 5.1): only in a dialog whose first offer
-has been answered reliably, only to a peer that allows UPDATE, and only while no other is open.
+has been answered reliably, only to a peer that allows UPDATE, and only while no other is open. At once means: when our
+PRACK has been answered. If that is lost and the UPDATE is not, its number comes too late (500, 12.2.2), and so the call
+would be given up for want of it.
 
 A refresh of the session timer that finds an offer of ours on the way needs no request: the offer refreshes as well.
 """
@@ -41,7 +43,7 @@ class Offering(Asking):
             self._try_offer(now)
 
     def _early_offer(self, body: bytes | None, headers: HeaderList, now: float) -> None:
-        busy = self.offering is not None or self.pending is not None
+        busy = self.offering is not None or self.wanted is not None or self.pending is not None
         if (
             body is None
             or self.dialog is None
@@ -51,8 +53,22 @@ class Offering(Asking):
         ):
             self.core.emit(events.OfferRejected(self.name, 504))
             return
-        self.offering = Sent(Purpose.OFFER, "UPDATE", headers, body)
+        self.wanted = Sent(Purpose.OFFER, "UPDATE", headers, body)
+        self._try_early(now)
+
+    def _try_early(self, now: float) -> None:
+        busy = self.offering is not None or self.pending is not None or self._pracking()
+        if self.wanted is None or self.dialog is None or busy:
+            return
+        self.offering, self.wanted = self.wanted, None
         self._send_in_dialog(self.offering, self.dialog, now)
+
+    def _pracking(self) -> bool:
+        """Whether a PRACK of ours has not been answered."""
+        return any(
+            sent.purpose is Purpose.PRACK and sent.transaction is transaction and not transaction.answered
+            for transaction, sent in self.sent.items()
+        )
 
     def acknowledge(self, body: bytes | None, now: float, tag: str = "") -> None:
         """Pay the ACK that a late offer left owed."""
@@ -63,6 +79,8 @@ class Offering(Asking):
         return any(ack is None for sent in self.sent.values() for ack in sent.acks.values())
 
     def _try_offer(self, now: float) -> None:
+        if self.phase is Phase.EARLY:
+            self._try_early(now)
         if self.wanted is None or self.phase is not Phase.UP or self.dialog is None or self._busy():
             return
         self.offering, self.wanted = self.wanted, None
@@ -115,6 +133,8 @@ class Offering(Asking):
             self._offer_answered(sent, status, response, now)
         elif sent.purpose is Purpose.REFRESH:
             self._refreshed(sent, status, response, now)
+        elif sent.purpose is Purpose.PRACK:
+            self._try_offer(now)
         else:
             super().on_final(sent, status, response, now)
 

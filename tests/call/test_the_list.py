@@ -579,6 +579,32 @@ def test_18_updates_that_meet_and_what_is_not_known() -> None:
     assert a.response("420 INFO").get("unsupported") == "x-nobody"
 
 
+def test_18_an_update_does_not_overtake_the_prack_before_it() -> None:
+    """Elsewhere the PRACK is lost, the UPDATE after it is not, and the PRACK that comes again has too low a CSeq: 500.
+    The description is never acknowledged, and so the call is given up.
+    """
+    between = Between()
+    a = between.dial("7000", OFFER, *RELIABLE)
+    b = between.called()
+    b.reply(b.invite, 183, ANSWER, *reliably(2))
+    prack = b.request("PRACK")
+    a.ask("PRACK", b"", f"RAck: {a.hear()[-1].get('rseq')} 1 INVITE")
+    a.ask("UPDATE", sdp(4002, version=2))
+    assert a.heard() == ["200 PRACK"] and not b.heard()
+    between.run(0.6)
+    assert b.request("PRACK") == prack, "it was lost, and is said again"
+    b.reply(prack, 200)
+    update = b.request("UPDATE")
+    assert update.cseq.number > prack.cseq.number and ports(update) == [4002]
+    b.reply(update, 200, OTHER)
+    assert a.heard() == ["200 UPDATE"]
+    b.reply(b.invite, 200)
+    a.answered()
+    a.ask("BYE")
+    b.hear()
+    between.over()
+
+
 def test_18_an_update_that_the_other_side_does_not_take_is_504() -> None:
     """Elsewhere it is accepted for a peer who never hears of it."""
     between = Between()
