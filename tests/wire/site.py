@@ -4,7 +4,7 @@
     .30 carrier, a stranger to our people       .40 strict, asks for a digest       .50 nobody is there
     .45 stream, trusted, over TCP       .46 both, trusted, over UDP and TCP       .47 deaf, over TCP: nobody is there
     .48 locked, shows a password       .49 eager, may bring three calls, five a second
-    .60 and on: SIPp pairs behind lines that lose packets
+    .60 and on: SIPp pairs behind lines that spoil packets; who is called there may transfer to 8... of his own
 
 Numbers: 20... before-ring, 21... on-answer, 1900 confidential, 4... strict, 5... nobody, everything else goes direct.
 6... stream (62... on-answer), 8... both, 9... deaf. A REFER of .10 is passed on, one of .20 is carried out here.
@@ -37,7 +37,7 @@ PROGRAM = [sys.executable, "-c", "from qm_sip.cli.main import main; main()"]
 PROMPT_SECONDS = 0.3
 SIP, RTP = 5060, 30_000  # every neighbour's ports
 PASSWORD = "open sesame"
-PAIRS = 6  # of SIPp behind lossy lines: called numbers 70... to 75...
+PAIRS = 14  # of SIPp behind lines that lose, double and swap packets
 
 RULES = """
 [line.before]
@@ -296,12 +296,18 @@ direction = "inbound"
 [peers.far{pair}]
 addresses = ["{at(60 + 2 * pair)}"]
 next_hop = "{at(60 + 2 * pair)}:{SIP}"
+refer = "here"
 [peers.near{pair}]
 addresses = ["{at(61 + 2 * pair)}"]
 [[routes]]
 from = "near{pair}"
 to = "far{pair}"
 direction = "inbound"
+[[routes]]
+from = "far{pair}"
+to = "far{pair}"
+direction = "inbound"
+called = "8"
 """
     return text
 
