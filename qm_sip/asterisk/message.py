@@ -5,22 +5,33 @@
     ChanVariable: QM_LEG=...
 
 A key may come more than once (`ChanVariable`), so a message is a list. Whoever talks to us here can start calls in
-Asterisk, yet is not believed to be sane: lines and messages have a largest size, bytes that are no UTF-8 are replaced,
-and a line without a colon is passed over. What we write never holds a line's end of somebody else's.
+Asterisk, yet is not believed to be sane: messages have a largest size, bytes that are no UTF-8 are replaced, and a line
+without a colon is passed over. What we write never holds a line's end of somebody else's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from qm_sip.errors import BrokenInvariant, QmSipError
 
-MOST_LINE: Final = 16 * 1024
-"""Bytes of one line. Asterisk's own longest is a dialplan's AppData, of 8 KiB."""
-MOST_LINES: Final = 1000
-"""Lines of one message."""
+MOST: Final = 64 * 1024
+"""Bytes of one message. Asterisk's longest holds an AppData of 8 KiB."""
+END: Final = b"\r\n\r\n"
+GREETING: Final = b"Asterisk Call Manager/"
+BORING: Final = frozenset(
+    b"AgentCalled AgentComplete AgentConnect AgentRingNoAnswer BridgeCreate BridgeTechnology CEL"
+    b" Cdr ChallengeSent ContactStatus DTMFBegin DTMFEnd DeviceStateChange DialEnd DialState"
+    b" EndpointDetail ExtensionStatus HangupRequest Load LocalBridge LocalOptimizationBegin"
+    b" LocalOptimizationEnd MusicOnHoldStart MusicOnHoldStop Newexten PeerStatus"
+    b" PresenceStateChange QueueCallerAbandon QueueCallerJoin QueueCallerLeave QueueMemberPause"
+    b" QueueMemberPenalty QueueMemberStatus RTCPReceived RTCPSent Registry Reload SoftHangupRequest"
+    b" SuccessfulAuth Unload VarSet".split()
+)
+"""Events that tell of nothing we ask: most of what a busy Asterisk says. They are not read."""
 
 Fields = Sequence[tuple[str, str]]
 
@@ -35,9 +46,13 @@ class Message:
 
     fields: tuple[tuple[str, str], ...]
 
+    @cached_property
+    def _first(self) -> dict[str, str]:
+        return dict(reversed(self.fields))
+
     def get(self, key: str) -> str:
         """The first value of that key; empty if there is none."""
-        return next((value for name, value in self.fields if name == key), "")
+        return self._first.get(key, "")
 
     def all(self, key: str) -> list[str]:
         """Every value of that key."""
@@ -59,40 +74,44 @@ class Reader:
     def __init__(self) -> None:
         self.greeting: str | None = None
         self._rest = b""
-        self._lines: list[tuple[str, str]] = []
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """Yield what is whole now. Raises AmiError for what cannot be AMI."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            yield from self._line(line.rstrip(b"\r"))
-        if len(self._rest) > MOST_LINE:
-            raise AmiError("a line that does not end")
-
-    def _line(self, line: bytes) -> Iterator[Message]:
-        if len(line) > MOST_LINE:
-            raise AmiError("a line that is too long")
-        text = line.decode("utf-8", "replace")
-        if self.greeting is None:
-            if not text.startswith("Asterisk Call Manager/"):
-                raise AmiError("whoever answers there is no Asterisk manager")
-            self.greeting = text
-        elif not text:
-            yield from self._whole()
-        else:
-            self._add(text)
-
-    def _add(self, text: str) -> None:
-        name, colon, value = text.partition(":")
-        if len(self._lines) >= MOST_LINES:
+        self._rest += data
+        if self.greeting is None and not self._greeted():
+            return
+        *whole, self._rest = self._rest.split(END)
+        for text in whole:
+            if len(text) > MOST:
+                break
+            if not _is_boring(text) and (fields := _fields(text)):
+                yield Message(fields)
+        if len(self._rest) > MOST or any(len(text) > MOST for text in whole):
             raise AmiError("a message that does not end")
-        if colon:
-            self._lines.append((name, value.removeprefix(" ")))
 
-    def _whole(self) -> Iterator[Message]:
-        if self._lines:
-            yield Message(tuple(self._lines))
-        self._lines = []
+    def _greeted(self) -> bool:
+        line, end, rest = self._rest.partition(b"\r\n")
+        if not GREETING.startswith(line[: len(GREETING)]):
+            raise AmiError("whoever answers there is no Asterisk manager")
+        if end:
+            self.greeting, self._rest = line.decode("utf-8", "replace"), rest
+        elif len(line) > MOST:
+            raise AmiError("a greeting that does not end")
+        return bool(end)
+
+
+def _is_boring(text: bytes) -> bool:
+    """An event begins with its name; the item of a list that was asked for is always read."""
+    return (
+        text.startswith(b"Event: ")
+        and text[7:].split(b"\r\n", 1)[0] in BORING
+        and b"\nActionID: " not in text
+    )
+
+
+def _fields(text: bytes) -> tuple[tuple[str, str], ...]:
+    lines = (line.partition(":") for line in text.decode("utf-8", "replace").split("\r\n"))
+    return tuple((name, value.removeprefix(" ")) for name, colon, value in lines if colon)
 
 
 def written(fields: Fields) -> bytes:

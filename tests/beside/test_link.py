@@ -90,7 +90,7 @@ async def talks_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
     await asyncio.sleep(1)
 
 
-async def never_ends_its_line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def never_ends_its_message(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(GREETING + b"x" * 1_000_000)
     await asyncio.sleep(1)
 
@@ -120,7 +120,7 @@ def test_it_comes_up_and_is_said_once() -> None:
     [
         (closes, "closed"),
         (talks_http, "no Asterisk manager"),
-        (never_ends_its_line, "line"),
+        (never_ends_its_message, "does not end"),
         (refuses, "user or secret"),
     ],
 )

@@ -148,7 +148,7 @@ def test_the_real_streams_events_come_through_in_order() -> None:
     manager, name = up(), "attended"
     told = [one for one in (manager.receive(_bytes(m), 100.0) for m in stream(name)) if one]
     events = [one.message.event for (one,) in told if isinstance(one, Told)]
-    assert events.index("AttendedTransfer") > events.index("Hold") > events.index("AgentConnect")
+    assert events.index("AttendedTransfer") > events.index("Hold") > events.index("BridgeEnter")
 
 
 def _bytes(message: Message) -> bytes:
