@@ -6,14 +6,19 @@ from dataclasses import replace
 
 import pytest
 
+from qm_sip.call.states import State
 from qm_sip.call.switchboard import Settings
 from qm_sip.lamps.lamp import Kind, Lamp
 from qm_sip.policy.facts import PersonId
+from qm_sip.sip.message import Request
 from qm_sip.sip.sdp import Direction
+from qm_sip.trace.calls import BoardCalls
+from qm_sip.trace.tap import Belongs, Whose
 from tests.call.test_journeys import answering
 from tests.call.test_listening import supervisor
-from tests.call.world import World, settings
+from tests.call.world import PBX, World, settings
 from tests.lamps.keys import FOREIGN, Key, brute, lighten, use, with_watchers
+from tests.sip.subscriber import Dialog
 
 A1 = PersonId("a1")
 
@@ -165,6 +170,33 @@ def test_a_private_call_from_the_start() -> None:
     world.hang_up(world.caller)
     world.run(1.5)
     assert showing(agent) == set()
+
+
+def test_a_private_call_shows_before_its_row_is_durable(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    lamps = lighten(world)
+    monkeypatch.setattr(world.keeper, "_answer", lambda event: None)
+    world.dial("*660201234567", line="outbound", caller="1001")
+    world.run(0.2)
+    assert next(iter(world.switchboard)).state is State.ARRIVED
+    assert lamps.lit == {Lamp(Kind.PRIVATE, A1)} == brute(world)
+
+
+def test_whoever_traces_signalling_sees_nothing_of_it() -> None:
+    """Not even where a phone gives its subscription the Call-ID of its call."""
+    world = talking()
+    calls = BoardCalls(world.switchboard, lambda: world.config)
+    (call,) = world.switchboard
+    dialog = world.ua.dialog(call.legs["caller"])
+    assert dialog is not None and calls.of(dialog.call_id) is not None
+    key = Key(world, "private-1001", "1001")
+    assert key.dialog is not None
+    assert calls.of(key.dialog.call_id) == Belongs(Whose.HIDDEN)
+    key.dialog = Dialog(dialog.call_id, "mine")
+    key.again()
+    assert key.status == 200 and calls.of(dialog.call_id) == Belongs(Whose.HIDDEN)
+    assert not calls.may_show(Request("INVITE", "sip:private-1001@x", [("From", "<sip:1002@x>;tag=1")]), PBX)
+    assert calls.may_show(Request("INVITE", "sip:2222@x", [("From", "<sip:0612345678@x>;tag=1")]), PBX)
 
 
 # --------------------------------------------------------------------------- who sees what

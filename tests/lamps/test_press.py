@@ -119,6 +119,16 @@ def test_a_call_that_nothing_here_could_keep_needs_no_key() -> None:
     assert said(world, "A2") and not world.keeper.said(SetPreset)
 
 
+def test_a_confidential_call_is_as_if_there_were_none() -> None:
+    world = talking()
+    assert world.agent is not None
+    world.becomes(world.agent, "1900")
+    world.run(2.0)
+    assert next(iter(world.switchboard)).unsaid
+    presses(world)
+    assert said(world, "A4") and world.keeper.said(SetPreset) and not said(world, "A2")
+
+
 def test_an_engine_that_does_not_answer_makes_nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
     world = talking()
     agent = keys(world)
