@@ -121,6 +121,7 @@ class Server:
         self._stop = asyncio.Event()
         self._idle = asyncio.Event()
         self._stopping = False
+        self._reloading = asyncio.Lock()
         self._closers: list[Any] = []  # what to undo, last first
         self._tasks: set[asyncio.Task[None]] = set()
         self._engine_answers: asyncio.Future[None] | None = None  # while the engine starts
@@ -349,7 +350,7 @@ class Server:
     async def _reload_and_log(self) -> None:
         try:
             await self.reload()
-        except QmSipError as error:
+        except (OSError, QmSipError) as error:
             log.error("not reloaded, the old settings stay in force: %s", error)
 
     async def stop(self) -> None:
@@ -445,7 +446,13 @@ class Server:
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """Whatever runs by itself ends in the log, if it ends badly: nobody else would hear of it."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a task of the server failed", exc_info=error)
 
     # ---------------------------------------------------------------- what the command line sees
 
@@ -564,8 +571,13 @@ class Server:
 
     async def reload(self) -> None:
         """Read the files again, certificates among them. Addresses, ports and storage need a restart; the old ones are
-        kept. Raises ConfigError, and then everything is as it was.
+        kept. Raises ConfigError, and then everything is as it was. One at a time: names are looked up meanwhile, and
+        who began first must not have the last word with files that are older.
         """
+        async with self._reloading:
+            await self._reload()
+
+    async def _reload(self) -> None:
         config = load(self.directory)
         if config.server.unsafe.load_test:
             config = config.with_recipients({n: k.recipients for n, k in self.config.server.keys.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -106,3 +107,32 @@ def test_only_its_own_agent_has_a_call_recorded_and_of_a_confidential_one_nobody
     call.unsaid = True
     assert server.request_recording("c1", PersonId("a1")) is None
     assert server.request_recording("c9", PersonId("a1")) is None
+
+
+class Slow(Server):
+    """Whose reloads take a while, and say when they begin and end."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.said: list[str] = []
+
+    async def _reload(self) -> None:
+        self.said.append("begins")
+        await asyncio.sleep(0.01)
+        self.said.append("ends")
+        if len(self.said) > 2:
+            raise ZeroDivisionError
+
+
+def test_reloads_come_one_after_another_and_none_fails_in_silence(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def act() -> list[str]:
+        server = Slow(home)
+        server._on_hangup()
+        server._on_hangup()
+        await asyncio.gather(*server._tasks, return_exceptions=True)
+        return server.said
+
+    assert asyncio.run(act()) == ["begins", "ends"] * 2
+    assert [record.message for record in caplog.records] == ["a task of the server failed"]
