@@ -9,9 +9,12 @@ import logging
 
 import pytest
 
+from qm_sip.call.seat import renamed
+from qm_sip.call.security import Security
+from qm_sip.call.session import LegSession
 from qm_sip.media import protocol
 from qm_sip.policy.facts import Outcome, SpanState
-from qm_sip.sip.sdp import Direction
+from qm_sip.sip.sdp import Direction, Sdp, offer
 from tests.call.secure_world import CM, GCM, SecurePhone, SecureWorld
 from tests.call.test_journeys import answering, ended, kept
 
@@ -152,6 +155,7 @@ def test_hold_and_a_new_key_in_mid_call() -> None:
     ours, theirs = caller.key, caller.srtp.theirs if caller.srtp else ""
     world.hold(caller, Direction.SENDONLY)
     world.run(1.0)
+    assert len(caller.crypto) == 1, "an answer has one line"
     world.hold(caller, Direction.SENDRECV)
     world.run(1.0)
     assert caller.srtp is not None
@@ -165,6 +169,33 @@ def test_hold_and_a_new_key_in_mid_call() -> None:
     assert hears(callee, caller)
     assert hears(caller, callee)
     assert outcome(world)[0] is Outcome.RECORDED
+
+
+def test_a_refresh_is_answered_with_the_one_key_that_was_chosen() -> None:
+    world = SecureWorld("require", {}, {"suite": GCM})
+    _, callee = talking(world)
+    assert len(callee.crypto) > 1, "it was offered several"
+    assert callee.srtp is not None
+    ours = callee.srtp.theirs
+    for _ in range(2):  # the second repeats the first
+        world.hold(callee, Direction.SENDRECV)
+        world.run(1.0)
+        assert [line.split()[1] for line in callee.crypto] == [GCM]
+        assert callee.srtp.theirs == ours
+
+
+def test_a_leg_that_goes_on_in_another_call_gets_another_key() -> None:
+    session = LegSession("caller", 1, "192.0.2.1", Security("offer", (CM, GCM)))
+    plain = offer(1, 1, "192.0.2.1", 4000)
+    before = session.dress(plain, "offer")
+    moved = renamed(session, "callee", None)
+    assert not set(keys(before)) & set(keys(moved.dress(plain, "offer")))
+
+
+def keys(body: bytes) -> list[str]:
+    audio = Sdp.parse(body).audio
+    assert audio is not None
+    return [line.split()[2] for line in audio.attributes("crypto")]
 
 
 def test_a_phone_that_has_another_key_than_it_says_is_a_failed_recording_and_no_silence(
