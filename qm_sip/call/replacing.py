@@ -110,7 +110,7 @@ def _newcomer(board: Switchboard, event: sip.CallOffered, call: Call, at: LegNam
     sender = headers.user_of(request.get("From"))
     how = "taken-over" if call.state is State.TALKING else "picked-up"
     asserted = headers.identities(request, board.settings.config.peer(peer))
-    names = [*asserted, *([sender] if sender else [])]
-    address = from_value(request, event.local, hidden=False)
     known = board.settings.config.peer(peer)
+    names = [*asserted, *([sender] if sender else []), *headers.named(request, known)]
+    address = from_value(request, event.local, hidden=False)
     return Newcomer(event.leg, session, peer, known, address, names, how, message=request)

@@ -24,6 +24,8 @@ from qm_sip.call.security import security_of
 from qm_sip.call.session import LegSession, read_sdp, unrecordable
 from qm_sip.call.states import State
 from qm_sip.call.target import NotSent, Target
+from qm_sip.call.who import MOST_ENDS
+from qm_sip.config import Peer
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import SpanState
@@ -159,6 +161,7 @@ class Blind:
         self._until = now
         self._answer: Response | None = None
         self._told_by = call.exchange.plan
+        self._rang: dict[str, Response] = {}  # by the tag of an end that said who it is
         self.over = False
 
     def begin(self, more: list[tuple[str, str]], now: float) -> None:
@@ -192,6 +195,7 @@ class Blind:
         ua = self._call.desk.ua
         match event:
             case sip.Progressed():
+                self._rings(event.response)
                 self._told.tell(180, now)
             case sip.Answered():
                 self._answered(event.response, now)
@@ -234,15 +238,28 @@ class Blind:
         self.over = True
         goal = self._goal
         call.way = call.way.after(goal.max_forwards)
-        said = headers.identities(self._answer, call.config.peer(goal.peer)) if self._answer else []
-        names = (*said, goal.number)  # whoever has answered, if it is said
         known, address = call.config.peer(goal.peer), f"<{goal.uri}>"
+        names = self._who(known)
         newcomer = Newcomer(
             self._new, self._session, goal.peer, known, address, names, "blind", told=self._told_by
         )
         was = take(call, newcomer, now)
         self._told.tell(200, now)
         Leaving(call, self.leg, was, now, lambda at: call.only(self.leg, at), told=self._told)
+
+    def _rings(self, response: Response) -> None:
+        """An end that is called may say who it is before anybody has picked up there, and not again."""
+        if len(self._rang) < MOST_ENDS and _names(response, self._call.config.peer(self._goal.peer)):
+            self._rang[response.to.tag or ""] = response
+
+    def _who(self, peer: Peer) -> tuple[str, ...]:
+        """Whoever has answered, if it is said; else the number that was called. And everybody who is named with him."""
+        answer = self._answer
+        if answer is not None and not _names(answer, peer):
+            answer = self._rang.get(answer.to.tag or "")
+        if answer is None:
+            return (self._goal.number,)
+        return (*headers.identities(answer, peer), self._goal.number, *_names(answer, peer))
 
     def _failed(self, status: int, now: float) -> None:
         """The old call stands; unless he who asked for it has gone, and nobody is left to talk to."""
@@ -271,3 +288,8 @@ class Blind:
             self.over = True
             self._told.tell(487, now)
             self._call.desk.ua.bye(self._new, now=now)
+
+
+def _names(response: Response, peer: Peer) -> list[str]:
+    """Everybody whom it names; not whom we called, who stands in its To."""
+    return headers.named(response, peer, headers.WAYS)

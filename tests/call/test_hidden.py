@@ -16,7 +16,7 @@ from qm_sip.policy.facts import Outcome
 from qm_sip.sip import events as sip
 from qm_sip.sip.sdp import Direction
 from tests.call.test_journeys import answering, ended
-from tests.call.world import SDP, Phone, World, with_peer
+from tests.call.world import SDP, Phone, World, named, with_peer
 
 COUNCIL = "1900"
 HEADERS = [
@@ -231,3 +231,31 @@ def test_of_a_call_that_has_turned_confidential_no_key_means_anything(
     assert [body.decode()[7] for body in heard] == ["9", "9", "*", "1"]
     assert (len(world.keeper.words), len(world.engine.commands)) == (words, commands)
     assert not [record for record in caplog.records if record.name.startswith("qm_sip")]
+
+
+def test_a_transfer_to_somebody_who_sends_it_on_to_it() -> None:
+    """He says so while it rings there, and not again when it is answered."""
+    world = World(refer="here")
+    customer, agent = talking(world)
+
+    def ring(phone: Phone) -> None:
+        identity = [("P-Asserted-Identity", f"<sip:{COUNCIL}@pbx.example>")]
+        world.pbx.provisional(phone.leg, 180, headers=identity, now=world.now)
+        world.later(0.3, lambda: world.answer(phone))
+
+    world.on_ringing = ring
+    world.refer(agent, "1002")
+    world.run(1.5)
+    assert nothing_more_is_kept(world)
+    world.hang_up(customer)
+    ended(world)
+    assert len(world.keeper.said(OpenRecording)) == 1
+
+
+def test_whoever_takes_a_leg_over_on_behalf_of_it() -> None:
+    world = World()
+    _, agent = talking(world)
+    more = [("Replaces", named(world.pbx, agent)), ("History-Info", f"<sip:{COUNCIL}@pbx.example>;index=1")]
+    taken = world.dial("2222", caller="1002", more=more, aside=True)
+    world.run(1.0)
+    assert taken.up and nothing_more_is_kept(world)

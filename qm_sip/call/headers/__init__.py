@@ -13,12 +13,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from qm_sip.call.headers import privacy
-from qm_sip.call.headers.crossing import Border, Headers, identities, named, users
+from qm_sip.call.headers.crossing import WAYS, Border, Headers, identities, named, users
 from qm_sip.call.headers.privacy import values
 from qm_sip.call.headers.table import In
 from qm_sip.sip.message import Message
 
-__all__ = ["SDP", "Border", "Headers", "In", "identities", "named", "received", "user_of", "users", "values"]
+__all__ = [
+    "SDP",
+    "WAYS",
+    "Border",
+    "Headers",
+    "In",
+    "identities",
+    "named",
+    "received",
+    "user_of",
+    "users",
+    "values",
+]
 
 SDP = ("Content-Type", "application/sdp")
 

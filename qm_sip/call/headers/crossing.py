@@ -97,7 +97,7 @@ class Border:
 
     def named(self, message: Message) -> list[str]:
         """Everybody whom the peer names, as far as it is believed."""
-        return named(message, self.source, _WAYS)
+        return named(message, self.source, WAYS)
 
     def hides(self, message: Message) -> bool:
         """Whether the other side may not learn who this message is from. Whoever calls for help is never hidden."""
@@ -127,12 +127,12 @@ def identities(message: Message, source: Peer) -> list[str]:
     return [user for user in found if user]
 
 
-_WAYS = ("P-Asserted-Identity", "Remote-Party-ID", "Diversion", "History-Info")
+WAYS = ("P-Asserted-Identity", "Remote-Party-ID", "Diversion", "History-Info")
 """Where somebody may stand who is, or was, in a call."""
 _USER = re.compile(r"\b(?:sips?|tel):([^\s<>\"@?,:;]+)", re.IGNORECASE)
 
 
-def named(message: Message, source: Peer, headers: Iterable[str] = (*_WAYS, "To")) -> list[str]:
+def named(message: Message, source: Peer, headers: Iterable[str] = (*WAYS, "To")) -> list[str]:
     """The users of every URI in these headers, however they are written: what cannot be read as a whole may still name
     somebody of whom nothing may be kept. Of a stranger nothing is believed: he does not decide what is recorded.
     """
