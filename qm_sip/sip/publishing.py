@@ -11,6 +11,7 @@
 | for more than `longest` | granted for that long |
 | for nothing at all (`Expires: 0`) | how it stands now, once, and that was it |
 | what the package does not let him see | its own status |
+| in more words than anybody needs | 513 |
 | more than there is room for | 503 with Retry-After |
 
 Nothing is kept of what was refused. `Watch` is one subscription; here they are found, counted and ended. What is to be
@@ -35,6 +36,7 @@ from qm_sip.sip.message import Request, header
 from qm_sip.sip.watch import Watch
 
 HOUR: Final = 3600
+LARGEST: Final = 8192  # characters of a SUBSCRIBE's headers: much of them is kept as long as it lasts
 COME_AGAIN: Final = 60  # seconds, in the Retry-After of a 503
 _DIALOG: Final = ("call-id", "to-tag", "from-tag")
 
@@ -169,6 +171,8 @@ class Watches:
     def _unfit(self, request: Request) -> Refused | None:
         """What can be said without knowing who asks for what."""
         package = self.package
+        if sum(len(h.raw) for h in request.headers) > LARGEST:
+            return Refused(513)
         try:
             event, seconds = EventHeader.of(request), expires_of(request)
             _ = request.contacts, request.record_route

@@ -262,6 +262,9 @@ def test_a_proxy_on_the_way_stays_on_the_way() -> None:
         (("Expires: 99999999999999999999",), 200),
         (("Expires: " + "9" * 4000,), 200),
         (("Require: eventlist",), 420),
+        (("Event: dialog;id=" + "9" * 9000,), 513),
+        (("Record-Route: <sip:192.0.2.77;lr>, " * 300 + "<sip:192.0.2.77;lr>",), 513),
+        (("Record-Route: <sip:192.0.2.77;lr>, " * 100 + "<sip:192.0.2.77;lr>",), 200),
     ],
 )
 def test_what_a_subscribe_is_answered(extra: tuple[str, ...], status: int) -> None:
