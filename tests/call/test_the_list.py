@@ -37,7 +37,11 @@ from tests.call.between import (
     kind_of,
     sdp,
 )
+from tests.call.test_journeys import answering
+from tests.call.world import World
+from tests.lamps.keys import Key, lighten
 from tests.sip import test_the_list as first_half
+from tests.sip.subscriber import Shown
 
 NUMBERS = range(1, 32)
 OTHER = sdp(5002, version=2, host="192.0.2.2")
@@ -743,7 +747,9 @@ def test_26_the_dialog_in_a_refer_to_is_told_as_its_far_end_knows_it() -> None:
 
 @pytest.mark.parametrize("event", ["dialog", "refer", "presence"])
 def test_26_no_subscription_shows_anybody_our_dialogs(event: str) -> None:
-    """Elsewhere dialog-info of one leg is served on the other, with ids that nobody can use. Nobody subscribes here."""
+    """Elsewhere dialog-info of one leg is served on the other, with ids that nobody can use. Here it is of lamps alone,
+    for those who may watch them (number 27).
+    """
     between = Between()
     a, b = between.talking()
     watcher = Talk(between, LEFT, "watch", "w1", "7000")
@@ -799,6 +805,24 @@ def test_27_a_481_ends_the_subscription_and_not_the_call() -> None:
     assert not a.heard() and "BYE" not in b.heard()
     a.ask("INFO")
     assert a.heard() == ["200 INFO"]
+
+
+def test_27_the_version_of_a_dialog_info_only_rises_and_no_dialog_of_a_call_is_in_it() -> None:
+    """Elsewhere the version begins anew with each call, and a phone throws away as old what its lamp should show."""
+    world = World()
+    lighten(world)
+    answering(world)
+    key = Key(world, "recording-1001", "1001")
+    for _ in range(2):
+        world.dial("1001", line="sales")
+        world.run(4.5)
+        world.hang_up(world.caller)
+        world.run(1.5)
+    told = [Shown.read(notify.body) for notify in key.notified]
+    assert [shown.lit for shown in told] == [False, True, False, True, False]
+    assert [shown.version for shown in told] == [0, 1, 2, 3, 4]
+    ids = [invite.call_id.encode() for invite in world.offered]
+    assert len(ids) == 2 and not any(one in notify.body for one in ids for notify in key.notified)
 
 
 @pytest.mark.parametrize(
