@@ -15,6 +15,7 @@ from qm_sip.call import headers
 from qm_sip.call.book import Book
 from qm_sip.call.media_plan import Direct, Plan, Relay, Send, other
 from qm_sip.call.session import SILENCED, LegSession, as_many_streams, holds, only, read_sdp, unrecordable
+from qm_sip.call.statuses import passable
 from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import SpanState
@@ -245,7 +246,8 @@ class Exchange:
         if asker is None:
             return
         self.sessions[asker].offering, self._withdrawn = None, False
-        self.ua.reject_offer(self.legs[asker], status if 400 <= status <= 699 else 488, now=now)
+        passed = passable(status, ours=False) if 400 <= status <= 699 else 488
+        self.ua.reject_offer(self.legs[asker], passed, now=now)
         self._as_before(asker, now)
         self._perhaps_try(now)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from qm_sip.call import headers
 from qm_sip.call.media_plan import other
+from qm_sip.call.statuses import passable
 from qm_sip.call.target import referred_by
 from qm_sip.media.protocol import LegName
 from qm_sip.sip import events as sip
@@ -85,7 +86,7 @@ class Referral:
         ok = 200 <= event.status < 300
         quiet = event.response is not None and wants_no_news(event.response)
         news = [("Refer-Sub", "false")] if quiet else []
-        status = event.status if 200 <= event.status <= 699 and event.status not in (401, 407) else 500
+        status = event.status if ok else passable(event.status, ours=event.response is None)
         self._call.desk.ua.respond(self._call.legs[self.leg], self._token, status, news, now=now)
         self._accepted, self.over = ok, not ok or bool(news)
         if ok:

@@ -280,6 +280,32 @@ def test_06_a_request_that_nobody_answers_gets_no_408_and_no_early_100(
     between.over()
 
 
+@pytest.mark.parametrize("method", ["UPDATE", "MESSAGE", "REFER"])
+@pytest.mark.parametrize(("answer", "told"), [(408, 480), (407, 500), (503, 500)])
+def test_06_what_only_concerns_one_leg_is_not_handed_to_the_other(
+    method: str, answer: int, told: int
+) -> None:
+    """A proxy on the way says 408 to a passed request, or asks us for a password. Elsewhere that is copied: 408 ends
+    the sender's dialog (RFC 4320), a challenge asks him for what he does not have, and for a 503 he leaves us.
+    """
+    between = Between()
+    a = between.dial("7000", OFFER, "Supported: 100rel")
+    b = between.called()
+    b.reply(b.invite, 183, ANSWER, "Require: 100rel", "RSeq: 2", "Allow: INVITE, PRACK, UPDATE")
+    b.reply(b.request("PRACK"), 200)
+    a.ask("PRACK", b"", f"RAck: {a.hear()[-1].get('rseq')} 1 INVITE")
+    assert a.heard() == ["200 PRACK"]
+    if method != "UPDATE":
+        b.reply(b.invite, 200)
+        a.answered()
+        b.hear()
+    body = {"UPDATE": sdp(4002, version=2), "MESSAGE": b"x"}.get(method, b"")
+    extra = {"MESSAGE": ("Content-Type: text/plain",), "REFER": ("Refer-To: <sip:7001@192.0.2.9>",)}
+    a.ask(method, body, *extra.get(method, ()))
+    b.reply(b.request(method), answer)
+    assert a.heard() == [f"{told} {method}"]
+
+
 def test_07_the_200_of_a_cancel_is_not_the_invites() -> None:
     """It has the same branch. Elsewhere it is matched by branch alone, and a call that was given up is answered."""
     between = Between()
