@@ -71,6 +71,12 @@ class Pbx:
         if len(presents) == 1 and self._shared(leg) and presents != before:
             call.desk.timers.start(now + SOON, lambda at: self._look_up(leg, at))
 
+    def left(self, leg: LegName, now: float) -> None:
+        """Another leg of ours is in that place: who was with the old one says nothing of it."""
+        self._one.pop(leg, None)
+        if self._with.pop(leg, None) is not None:
+            self._rest(now)
+
     def away(self, on: bool, now: float) -> None:
         """The PBX cannot be heard, or can again."""
         self._set(AWAY, on, now)

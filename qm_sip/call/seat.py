@@ -116,6 +116,7 @@ def settle(call: Call, newcomer: Newcomer) -> None:
     call.config = call.config.with_peer(newcomer.peer, newcomer.known)
     call.way = call.way.with_other(at, newcomer.peer, call.config.peer(newcomer.peer), newcomer.address)
     call.aware.left(at)
+    call.pbx.left(at, call.desk.now())
     if at == "callee":
         call.early.callee_replaced()
     session.indicate = partial(call.aware.indication, at)

@@ -16,7 +16,7 @@ from qm_sip.demo.counter import RtpCounter
 from qm_sip.demo.server import COMMAND, TREE
 from tests.support import site as sites
 from tests.support.house import RECORDER, House
-from tests.support.recorded import Row, until
+from tests.support.recorded import Row, tap, until
 from tests.support.site import ASTERISK, Site
 
 SECRET = "for-the-demo-only"  # of site/manager.conf
@@ -54,6 +54,12 @@ def spans(house: House, row: Row) -> list[tuple[str, str]]:
     return [(span["state"], span["reason"]) for span in house.explain(row["call"])["spans"]]
 
 
+def is_quiet(counter: RtpCounter) -> bool:
+    before = counter.packets(RECORDER)
+    time.sleep(0.4)
+    return counter.packets(RECORDER) == before
+
+
 def test_the_agents_record_key_makes_the_call_private(house: House) -> None:
     """#77 is Asterisk's own (applicationmap): no key reaches us, and it would work with direct media too."""
     talk = house.begin()
@@ -61,15 +67,56 @@ def test_the_agents_record_key_makes_the_call_private(house: House) -> None:
         time.sleep(1.0)
         talk.called.dtmf("#77", call=talk.called_call)
         until(lambda: count(house, "asterisk_toggles") == 1, 5, "toggle")
-        time.sleep(2.0)
+        until(lambda: is_quiet(counter), 8, "end of the packets at the recorder")
         before = counter.packets(RECORDER)
-        time.sleep(0.5)
+        time.sleep(0.7)
         assert counter.packets(RECORDER) == before
     talk.end()
     row = house.ended()
     proof = house.server.ask("private_proof", call=row["call"], **{"as": "a1"})
     assert (proof["private"], proof["path"], proof["recorded_after"]) == (True, "direct", 0)
     assert count(house, "asterisk_toggles_ignored") == 0
+
+
+def test_the_record_key_of_an_agent_who_has_called_a_customer(house: House) -> None:
+    """He is the caller of that call: Asterisk has no number of our leg for him, but sees him in its bridge."""
+    house.know()
+    before = count(house, "asterisk_toggles")
+    talk = house.site.connect(house.phone("1001"), "0687654321", house.customer)
+    tap(house.server)
+    time.sleep(1.0)
+    talk.caller.dtmf("#77", call=talk.caller_call)
+    until(lambda: count(house, "asterisk_toggles") == before + 1, 5, "toggle")
+    time.sleep(1.0)
+    talk.end()
+    row = house.ended()
+    assert house.server.ask("private_proof", call=row["call"], **{"as": "a1"})["private"]
+
+
+def test_whoever_picks_up_is_the_agent(house: House) -> None:
+    """The customer hears the notice, then 1003's phone rings; 1002 picks it up."""
+    for number, step in (
+        ("3005", "Dial(PJSIP/1003@qm-sip,40,b(qm-hdr^s^1))"),
+        ("8001", "Pickup(1003@from-phones)"),
+    ):
+        context = "from-phones" if number == "8001" else "from-trunk"
+        if number == "3005":
+            house.pbx.rx(f"dialplan add extension {number},1,Set(__QM_LINE=sales) into {context}")
+        house.pbx.rx(f"dialplan add extension {number},{1 + (number == '3005')},{step} into {context}")
+    rings, picks = house.phone("1003", answer_after=None), house.phone("1002")
+    house.know()
+    since = rings.mark()
+    mine = house.customer.call(f"sip:3005@{ASTERISK}")
+    rings.wait_for("incoming", 15, since=since)
+    theirs = picks.call(f"sip:8001@{ASTERISK}")
+    picks.wait_for("confirmed", 5, call=theirs)
+    tap(house.server)
+    time.sleep(1.5)
+    house.customer.hangup(call=mine)
+    picks.wait_for("disconnected", call=theirs)
+    row = house.ended(house.new_calls()[0]["call"])
+    people = {party["person"] for party in house.explain(row["call"], **{"as": "o1"})["parties"]}
+    assert row["outcome"] == "recorded" and "a2" in people
 
 
 def lamp(house: House, name: str) -> str:
@@ -159,6 +206,7 @@ def test_asterisk_that_records_by_itself_is_an_alarm(house: House) -> None:
     finally:
         for module in ("app_mixmonitor.so", "app_chanspy.so"):
             house.pbx.rx(f"module unload {module}")
+        house.pbx.rx("dialplan remove extension 8002@from-phones")
     row = house.ended(house.new_calls()[0]["call"])
     assert {"recorded-by-pbx", "heard-by-pbx"} <= set(row["reasons"])
     assert "Asterisk itself recorded" in str(house.explain(row["call"]))

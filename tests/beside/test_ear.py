@@ -25,8 +25,8 @@ from tests.call.world import World
 class Beside:
     """A world's call as Asterisk sees it: the front bridge with the customer, the back one with the agent."""
 
-    def __init__(self, seed: int = 1) -> None:
-        self.world = World(seed)
+    def __init__(self, seed: int = 1, *, refer: str = "refuse") -> None:
+        self.world = World(seed, refer=refer)
         self.ear = Ear(self.world.switchboard)
         self.customer, self.agent = talking(self.world)
         (self.call,) = self.world.switchboard
@@ -229,6 +229,21 @@ def test_what_lasts_some_milliseconds_costs_nothing(lasts: float) -> None:
     arrivals = beside.finish()
     assert SpanState.PAUSE not in states(beside.world)
     assert max(arrivals) > when - 0.05
+
+
+def test_who_was_with_a_leg_that_has_been_replaced_says_nothing_of_the_next() -> None:
+    """A transfer that we carry out ourselves, while Asterisk told of a conference at the first agent's phone."""
+    beside = Beside(refer="here")
+    beside.tell(*beside.connected())
+    beside.tell(enters("B", "PJSIP/1003-1", "1.8", number="1003"))
+    beside.world.run(1.0)
+    assert beside.call.pausing._rests
+    beside.world.refer(beside.agent, SECOND)
+    beside.world.run(2.0)
+    assert not beside.call.pausing._rests
+    beside.world.run(1.0)
+    beside.finish()
+    assert agents(beside.world) == ["a1", "a2"]
 
 
 # --------------------------------------------------------------------------- late, lost, away

@@ -120,9 +120,7 @@ def the_record_key(config: Config, site: Site) -> Iterator[Fault]:
     if not any("QMPrivate" in setting.value for setting in entries):
         where = Where(str(site.home / "features.conf") if site.home else "features.conf")
         problem = "no code of applicationmap raises QMPrivate: the record key of a phone does nothing"
-        yield Fault(
-            where, problem, 'qmpriv => #77,self/callee,UserEvent,"QMPrivate,Leg: ${QM_PARENT}"', "advice"
-        )
+        yield Fault(where, problem, 'qmpriv => #77,self,UserEvent,"QMPrivate,Leg: ${QM_PARENT}"', "advice")
     for setting in entries:
         if any(f",{app}" in setting.value for app in ("MixMonitor", "Monitor", "Record", "ChanSpy")):
             yield Fault(setting.where, f"the code {setting.key} makes Asterisk itself record", "take it out")

@@ -126,6 +126,7 @@ def _through(exten: str, target: str, *, line: str) -> Iterator[str]:
     yield f"exten => {exten},1,{first}"
     if line:
         yield _CID
+        yield " same => n,Set(DYNAMIC_FEATURES=qmpriv)"
     yield from _filled(_GUARD, "direct-${EXTEN}")
     yield f" same => n,Dial({target},60,b(qm-hdr^s^1))"
     yield from _filled(_AFTER, "direct-${EXTEN}")

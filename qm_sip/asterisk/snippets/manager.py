@@ -52,7 +52,7 @@ automixmon =>
 ; A phone's record key, or {code}: the call is private from then on, if qm_sip hears Asterisk's manager. On the phones'
 ; endpoints in pjsip.conf: one_touch_recording=yes, record_on_feature=qmpriv, record_off_feature=qmpriv
 [applicationmap]
-qmpriv => {code},self/callee,UserEvent,"QMPrivate,Leg: ${{QM_PARENT}}"
+qmpriv => {code},self,UserEvent,"QMPrivate,Leg: ${{QM_PARENT}}"
 """
 
 
