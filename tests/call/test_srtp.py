@@ -17,6 +17,7 @@ from qm_sip.policy.facts import Outcome, SpanState
 from qm_sip.sip.sdp import Direction, Sdp, offer
 from tests.call.secure_world import CM, GCM, SecurePhone, SecureWorld
 from tests.call.test_journeys import answering, ended, kept
+from tests.call.test_listening import opened, supervisor
 
 PLAIN = {"suite": ""}
 
@@ -277,3 +278,27 @@ def test_an_engine_that_dies_leaves_the_two_joined_by_their_own_keys() -> None:
     assert caller.srtp is not None
     assert callee.srtp is not None
     assert (caller.srtp.ours, caller.srtp.theirs) == (callee.srtp.theirs, callee.srtp.ours)
+
+
+def test_a_supervisor_listens_over_srtp_with_a_key_of_his_own() -> None:
+    world = SecureWorld("require")
+    caller, callee = talking(world)
+    phone = supervisor(world)
+    assert isinstance(phone, SecurePhone)
+    assert phone.srtp is not None
+    assert opened(world)
+    heard = len(phone.heard)
+    world.run(1.0)
+    assert len(phone.heard) >= heard + 45
+    assert phone.unreadable == 0
+    assert len(set(phone.heard[-40:])) == 40
+    parties = {caller.srtp.theirs if caller.srtp else "", callee.srtp.theirs if callee.srtp else ""}
+    assert phone.srtp.theirs not in parties
+
+
+def test_a_supervisor_without_the_keys_that_are_required_is_refused() -> None:
+    world = SecureWorld("require", {}, {}, PLAIN)
+    talking(world)
+    supervisor(world)
+    assert world.rejected == [488]
+    assert not opened(world)
