@@ -26,7 +26,7 @@ from tests.call.test_histories import History
 from tests.lamps.keys import Key, brute, lighten
 
 DEEP = os.environ.get("QM_SIP_TEST_DEPTH") == "deep"
-HISTORIES, BATCHES = (4000 if DEEP else 160), 8
+HISTORIES, BATCHES = (4000, 80) if DEEP else (160, 8)
 UNSEEN = ("council", "from-council", "emergency")
 SLACK = 0.03  # seconds: a tick of this world and the way of an event
 
