@@ -238,11 +238,16 @@ class Switchboard:
         self.calls.pop(call.id, None)
 
     def settle(self, now: float) -> None:
-        """A step is over: let whoever looks on see what it has changed, and nothing that was so only on the way."""
+        """A step is over: let whoever looks on see what it has changed, and nothing that was so only on the way.
+        Looking on never costs a call anything.
+        """
         while self._touched:
             _, call = self._touched.popitem()
-            if self.onlooker is not None:
-                self.onlooker.look(call, now)
+            try:
+                if self.onlooker is not None:
+                    self.onlooker.look(call, now)
+            except Exception:
+                log.exception("showing what a call looks like failed")
 
     # ---------------------------------------------------------------- events
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from qm_sip.call.call import Call
 from qm_sip.call.states import State
 from qm_sip.call.words import FinishRow, ForgetCall, OpenRow
 from qm_sip.media import protocol
@@ -357,3 +358,22 @@ def test_a_fault_of_ours_ends_what_is_kept_and_not_the_call(
     assert row.spans[-1].state is SpanState.FAILED and "server-fault" in [
         reason.code for reason in row.reasons
     ]
+
+
+class Blind:
+    """Somebody who looks on, and cannot."""
+
+    def look(self, call: Call, now: float) -> None:
+        raise ZeroDivisionError
+
+
+def test_whoever_looks_on_costs_a_call_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.switchboard.onlooker = Blind()
+    answering(world)
+    customer = world.dial("1001", line="sales")
+    world.run(3.0)
+    world.hang_up(customer)
+    ended(world)
+    assert world.outcomes()[0].outcome is Outcome.RECORDED
+    assert "showing what a call looks like failed" in caplog.text
