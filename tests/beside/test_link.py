@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from qm_sip.asterisk.manager import Account, Happening
+from qm_sip.beside import where_of
+from qm_sip.config.server import Asterisk
+from qm_sip.errors import StartError
 from qm_sip.net import ami
 from qm_sip.net.ami import AmiLink, Where
 from qm_sip.private import Private
+from tests.support.certificates import Authority
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 GREETING = b"Asterisk Call Manager/11.0.0\r\n"
@@ -23,11 +29,18 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ami, "MOST_WAIT", 0.1)
 
 
+def plain(host: str, port: int) -> Where:
+    return Where(host, port, Account("qm-sip", Private("the secret")))
+
+
 class Run:
     """A link, and a manager that does what the test says with each connection."""
 
-    def __init__(self, *talks: Talk) -> None:
+    def __init__(
+        self, *talks: Talk, serves: ssl.SSLContext | None = None, where: Callable[[str, int], Where] = plain
+    ) -> None:
         self.talks, self.connections = list(talks), 0
+        self.serves, self.where = serves, where
         self.heard: list[Happening] = []
         self.changes: list[bool] = []
 
@@ -45,11 +58,10 @@ class Run:
         return asyncio.run(self._until(done, seconds))
 
     async def _until(self, done: Callable[[AmiLink], bool], seconds: float) -> AmiLink:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.serves)
         host, port = server.sockets[0].getsockname()
-        account = Account("qm-sip", Private("the secret"))
         link = AmiLink(
-            Where(host, port, account),
+            self.where(host, port),
             lambda happening, now: self.heard.append(happening),
             lambda up, now: self.changes.append(up),
         )
@@ -157,6 +169,65 @@ def test_an_error_of_ours_breaks_the_connection_and_nothing_else(
     monkeypatch.setattr(ami.Manager, "receive", receive)
     assert run.until(lambda link: link.up).lost == 1
     assert "connecting anew" in caplog.text
+
+
+def over_tls(home: Path, ca: Path, name: str = "") -> Callable[[str, int], Where]:
+    """As the settings say it."""
+    secret = home / "secret"
+    secret.write_text("the secret\n")
+
+    def where(host: str, port: int) -> Where:
+        settings = Asterisk(address=f"{host}:{port}", secret_file=secret, tls=True, ca_file=ca, tls_name=name)
+        found = where_of(settings, {})
+        assert found is not None and found.account.plain
+        return found
+
+    return where
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "believed"),
+    [
+        (["127.0.0.1"], "", True),
+        (["pbx.example"], "pbx.example", True),
+        (["pbx.example"], "", False),
+        (["127.0.0.1"], "other", False),
+    ],
+)
+def test_over_tls_its_certificate_must_bear_the_name(
+    tmp_path: Path, names: list[str], asked: str, believed: bool
+) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("pbx", *names)
+    serves = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serves.load_cert_chain(pair.certificate, pair.key)
+    run = Run(manager, serves=serves, where=over_tls(tmp_path, authority.ca, asked))
+    link = run.until(lambda link: link.up if believed else link.lost > 1)
+    assert link.up is believed and ("TLS" in link.trouble) is not believed
+
+
+def test_over_tls_whoever_is_signed_by_another_is_not_believed(tmp_path: Path) -> None:
+    pair = Authority(tmp_path, "theirs").issue("pbx", "127.0.0.1")
+    serves = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serves.load_cert_chain(pair.certificate, pair.key)
+    run = Run(manager, serves=serves, where=over_tls(tmp_path, Authority(tmp_path, "ours").ca))
+    link = run.until(lambda link: link.lost > 1)
+    assert "TLS" in link.trouble and "127.0.0.1" not in link.trouble
+
+
+def test_a_secret_comes_from_a_file_or_the_environment_and_none_is_an_error(tmp_path: Path) -> None:
+    at = "127.0.0.1:5038"
+    found = where_of(Asterisk(address=at), {"QM_SIP_ASTERISK_SECRET": "s"})
+    assert found is not None and found.account.secret.reveal() == "s" and not found.account.plain
+    assert where_of(Asterisk(), {}) is None
+    for settings in (Asterisk(address=at), Asterisk(address=at, secret_file=tmp_path / "none")):
+        with pytest.raises(StartError, match=r"\[asterisk\]"):
+            where_of(settings, {})
+    with pytest.raises(StartError, match="certificates"):
+        (tmp_path / "secret").write_text("x\n")
+        where_of(
+            Asterisk(address=at, secret_file=tmp_path / "secret", tls=True, ca_file=tmp_path / "secret"), {}
+        )
 
 
 def test_nothing_is_asked_of_a_manager_that_is_not_there() -> None:
