@@ -91,7 +91,7 @@ class Reader:
 
     def _greeted(self) -> bool:
         line, end, rest = self._rest.partition(b"\r\n")
-        if not GREETING.startswith(line[: len(GREETING)]):
+        if not (line.startswith(GREETING) if end else GREETING.startswith(line[: len(GREETING)])):
             raise AmiError("whoever answers there is no Asterisk manager")
         if end:
             self.greeting, self._rest = line.decode("utf-8", "replace"), rest

@@ -39,6 +39,8 @@ def test_a_key_that_comes_twice_is_kept_twice() -> None:
     [
         b"SSH-2.0-OpenSSH_9\r\n",
         b"HTTP/1.1 400 Bad Request\r\n",
+        b"\r\n",
+        b"Asterisk\r\n",
         b"Asterisk Call Manager/" + b"9" * (MOST + 1),
         GREETING + b"A" * (MOST + 1),
         GREETING + b"A: " + b"b" * MOST + b"\r\n\r\n",

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 NAMED: Final = ("seed-", "found-")
 OURS: Final = "/qm_sip/"
-_LEAST: Final = 2
+_LEAST: Final = 3
 """New pairs that an input must add to be worth a file."""
 
 Covered = frozenset[tuple[Any, ...]]
@@ -33,8 +33,9 @@ def keep(name: str, folders: Iterable[Path]) -> None:
     found = {data: covered(target.run, data) for data in {f.read_bytes()[: target.most] for f in files}}
     named = [file for file in sorted(corpus.iterdir()) if file.name.startswith(NAMED)]
     had: set[tuple[Any, ...]] = set()
-    for file in named:
-        had |= found.get(file.read_bytes(), covered(target.run, file.read_bytes()))
+    shared = [file for of in target.corpora(name)[1:] for file in (corpus.parent / of).iterdir()]
+    for file in (*named, *shared):
+        had |= covered(target.run, file.read_bytes())
     chosen = choose(found, had)
     for file in corpus.iterdir():
         if not file.name.startswith(NAMED):

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
+from qm_sip.asterisk.floor import Floor
+from qm_sip.asterisk.manager import Account, Around, Happening, Manager, Told
+from qm_sip.asterisk.message import AmiError
 from qm_sip.call.headers.privacy import at_our_address, from_value, nameless, tokens
 from qm_sip.call.headers.reason import causes
 from qm_sip.call.headers.session_id import Pair
@@ -111,12 +114,7 @@ def read_stream(data: bytes) -> None:
         return
     rng, stream = random.Random(data[0]), data[1:]
     whole = _frames([stream])
-    pieces, at = [], 0
-    while at < len(stream):
-        size = rng.choice((1, 2, 3, 7, 60, 1500))
-        pieces.append(stream[at : at + size])
-        at += size
-    assert _frames(pieces) == whole
+    assert _frames(list(_pieces(stream, rng))) == whole
     for frame in whole:
         if frame not in (PING, PONG, b""):
             read_message(frame)
@@ -247,6 +245,43 @@ def read_body(data: bytes) -> None:
     assert description(again) == sdp or not sdp
     if len(beside) < MOST_PARTS:
         assert [part.content for part in others(again)] == [part.content for part in beside]
+
+
+def read_manager(data: bytes) -> None:
+    """Bytes of Asterisk's manager, cut anywhere: the same map of channels. The first byte says how they are cut."""
+    if not data:
+        return
+    found = []
+    for rng in (None, random.Random(data[0])):
+        manager = Manager(Account("qm", Private("secret")), 0.0)
+        floor = Floor(lambda leg: leg.startswith("our"))
+        try:
+            for line in data[1:].splitlines(keepends=True):  # it answers one question after another
+                for piece in _pieces(line, rng):
+                    for happening in manager.receive(piece, 0.0):
+                        _on_floor(floor, happening)
+                said = manager.take()
+                assert not said or said.endswith(b"\r\n\r\n")
+        except AmiError:
+            pass
+        found.append((manager.state, len(floor), floor.company("our-1"), floor.legs_with("1")))
+    assert found[0] == found[1]
+
+
+def _on_floor(floor: Floor, happening: Happening) -> None:
+    if isinstance(happening, Told):
+        floor.told(happening.message)
+    elif isinstance(happening, Around):
+        floor.around(happening.channels)
+
+
+def _pieces(data: bytes, rng: random.Random | None) -> Iterator[bytes]:
+    """In pieces of a few sizes; all at once without a generator."""
+    at = 0
+    while at < len(data):
+        size = rng.choice((1, 2, 3, 7, 60, 1500)) if rng else len(data)
+        yield data[at : at + size]
+        at += size
 
 
 def read_trace(data: bytes) -> None:

@@ -9,6 +9,7 @@
     v=0 ...
     @~5                                        half a second passes; without a number until the next timer is due
     @%                                         (first of all) the right peer is not trusted
+    @#Event: BridgeEnter                       Asterisk's manager tells that
     @!a                                        what our own user does (`agent.py`)
 
 Whatever is no such line does nothing, so that every text is a script. Lines may end in LF: they are sent with CRLF.

@@ -1,28 +1,39 @@
 """The whole B2BUA between two peers that say anything: `call` of `targets.py`.
 
-User agent, switchboard and media engine are the real ones on virtual time (`tests/simulation/town.py`); the peers are
-the script. Afterwards the B2BUA hangs up everything and time passes: rows that were opened are finished or forgotten,
-the engine has no call, and nothing is left anywhere.
+User agent with its door, switchboard, lamps and media engine are the real ones on virtual time
+(`tests/simulation/town.py`); the peers are the script, and so is what Asterisk tells. Afterwards the B2BUA hangs
+up everything and time passes: rows that were opened are finished or forgotten, the engine has no call, and nothing is
+left anywhere.
 """
 
 from __future__ import annotations
 
 import heapq
+import random
 from collections import defaultdict
 from collections.abc import Callable
 from ipaddress import ip_address
 from itertools import count
 from typing import Final
 
+from qm_sip.asterisk.ear import Ear
+from qm_sip.asterisk.manager import Told
+from qm_sip.asterisk.message import Message
 from qm_sip.call.words import FinishRow, ForgetCall, OpenRow, Word
+from qm_sip.doorway import rules_of
+from qm_sip.lamps.board import Lamps
 from qm_sip.media import protocol
+from qm_sip.privateline.presets import Presets
+from qm_sip.sip.admission import Doorkeeper
 from qm_sip.sip.events import Address
 from qm_sip.sip.message import MAX_BYTES
-from tests.simulation.town import LEFT, MIDDLE, NS, RIGHT, TICK, Middle, settings
+from qm_sip.sip.ua import UserAgent, UserAgentSettings
+from tests.simulation.town import LEFT, MIDDLE, NEIGHBOURS, NS, RIGHT, TICK, Middle, settings
 from tests.support.leftovers import left_in
 from tests.torture.script import MOST_SECONDS, Mailbox, Step, lines, seconds_of, steps
 
 _TURNS: Final = 6_000
+MAY_WATCH: Final = NEIGHBOURS.replace('refer = "pass"', 'refer = "pass"\nmay = ["carry", "toggle", "watch"]')
 DISK: Final = 0.01
 """Seconds that pass between two lines of a script: the catalog has answered."""
 
@@ -35,7 +46,16 @@ class Street:
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self.boxes: dict[Address, Mailbox] = defaultdict(Mailbox)
-        self.middle = Middle(self, 0, settings(trusted=trusted))  # type: ignore[arg-type]
+        using = settings(MAY_WATCH, trusted=trusted)
+        rules = rules_of(using.config)
+
+        def agent(rng: random.Random) -> UserAgent:
+            door = Doorkeeper(rules, rng, lambda incident, now: None)
+            return UserAgent(UserAgentSettings(session_expires=90), rng, door)
+
+        self.middle = Middle(self, 0, using, agent)  # type: ignore[arg-type]
+        board = self.middle.switchboard
+        board.onlooker, self.ear = Lamps(board, Presets()), Ear(board)
         self.failed: list[str] = []
         self._listen()
 
@@ -89,6 +109,14 @@ class Street:
                     self._hear(answer, who)
             case "~":
                 self._wait(seconds_of(step.text))
+            case "#":
+                self._tell(self.boxes[RIGHT].fill(step.text))
+
+    def _tell(self, text: bytes) -> None:
+        """An event of Asterisk's manager."""
+        pairs = (line.decode("utf-8", "replace").partition(":") for line in text.split(b"\n"))
+        fields = tuple((name.strip(), value.strip()) for name, colon, value in pairs if colon)
+        self.ear.hear(Told(Message(fields), late=text.startswith(b"late")), self.now)
 
     def _hear(self, data: bytes, source: Address) -> None:
         self.middle.ua.receive(data, source, MIDDLE, self.now)
@@ -133,6 +161,7 @@ class Street:
 
     def _end(self) -> None:
         self.middle.switchboard.hang_up_all(self.now)
+        self.middle.ua.end_watches("noresource", self.now)
         self._settle()
         for _ in range(_TURNS):
             due = self._due()
@@ -142,6 +171,7 @@ class Street:
         assert not self.failed, self.failed
         assert not list(left_in(self.middle.ua)), list(left_in(self.middle.ua))
         board = self.middle.switchboard
+        assert not self.middle.ua.watches, "somebody still watches a lamp"
         left = (len(board.calls), board.legs_known, len(board.services), len(board.timers))
         assert left == (0, 0, 0, 0), f"calls, legs, services, timers: {left}"
         self._books_are_closed()

@@ -1,6 +1,6 @@
 """What is fuzzed: one function from bytes to nothing for each reader of what strangers send.
 
-* `readers`   formats: a message, SDP, a stream, headers, credentials, bodies, what a trace makes of a message
+* `readers`   formats: a message, SDP, a stream, headers, credentials, bodies, Asterisk's manager, a trace
 * `kept`      a journal, with whatever packets a stranger had recorded
 * `agent`     a script (`script.py`) played to a user agent
 * `street`    a script played to the whole B2BUA
@@ -44,6 +44,7 @@ TARGETS: Final[dict[str, Target]] = {
     "digest": Target(readers.read_digest, 1_024),
     "body": Target(readers.read_body),
     "trace": Target(readers.read_trace, shares="message"),
+    "manager": Target(readers.read_manager),
     "journal": Target(read_kept),
     # A script is forty messages, each of which may cost as much, and minutes of timers.
     "agent": Target(play_agent, 8_192, 40 * SECONDS),
