@@ -90,10 +90,15 @@ def keys_in_band(stage: Stage) -> None:
 
 @scenario("keys by INFO")
 def keys_by_info(stage: Stage) -> None:
-    """The peer presses keys by INFO (`application/dtmf-relay`), which goes on to the partner."""
+    """The peer presses keys by INFO (`application/dtmf-relay`), which goes on to the partner, by a PBX as events."""
     stage.inbound()
     stage.peer.info(KEYS)
     stage.partner_pressed(KEYS)
+    if stage.peer.transcodes:
+        stage.note("its phone's INFO, from the peer on as RFC 4733")
+    else:
+        infos = [row for row in stage.messages() if (row["what"], row["way"]) == ("INFO", "in")]
+        assert len(infos) == len(KEYS), f"{len(infos)} INFOs came"
     stage.peer_ends()
     stage.close("recorded", {"recorded"})
 

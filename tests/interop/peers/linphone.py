@@ -17,6 +17,8 @@ bind_address={at}
 {port}
 guess_hostname=0
 incoming_calls_early_media=1
+use_info=0
+use_rfc2833=1
 session_expires_enabled=1
 session_expires_value=90
 session_expires_min_value=90
@@ -114,6 +116,9 @@ class Linphone(Peer):
         self._tell(f"record {self._wav}")
         self._mark = len(self._said)
         self.ground.require_prack(scenario == "peer gets PRACK")
+        by_info = scenario == "keys by INFO"  # a parameter can be changed that its file names
+        self._tell(f"param sip use_info {int(by_info)}")
+        self._tell(f"param sip use_rfc2833 {int(not by_info)}")
 
     def call(self, number: str) -> None:
         self._tell(f"call sip:{number}@{self._face} --audio-only --early-media")
@@ -151,17 +156,12 @@ class Linphone(Peer):
         self._use(*CODECS)
 
     def dtmf(self, keys: str) -> None:
-        self._press(keys, by_info=False)
-
-    def info(self, keys: str) -> None:
-        self._press(keys, by_info=True)
-
-    def _press(self, keys: str, *, by_info: bool) -> None:
-        self._tell(f"param sip use_info {int(by_info)}")
-        self._tell(f"param sip use_rfc2833 {int(not by_info)}")
         for key in keys:
             self._tell(key)
             time.sleep(0.3)
+
+    def info(self, keys: str) -> None:
+        self.dtmf(keys)
 
     def refer(self, number: str) -> None:
         self._tell(f"transfer sip:{number}@{self._face}")
