@@ -1,6 +1,7 @@
 //! One leg's media: what its dialog announced, which source it is locked to, what it hears.
 
-use crate::codec::{self, Codec};
+use crate::codec::overlay::{self, Again};
+use crate::codec::{Codec, sound};
 use crate::dtmf::Keys;
 use crate::guard::{Guard, Guards};
 use crate::mix::Mix;
@@ -10,6 +11,7 @@ use crate::rtp::{self, HEADER, Sequence};
 use crate::secure::Secure;
 use crate::srtp::Master;
 use crate::watch::Watch;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 /// No payload type of the other leg stands for the same codec.
@@ -26,51 +28,79 @@ pub struct Remote {
     pub direction: Direction,
     pub ptime: Nanos,
     pub send_payload_type: u8,
-    codecs: [Option<Codec>; 128],
+    /// What the peer's numbers stand for, and those that come from it: ours, and its own where we said nothing.
+    theirs: [Option<Codec>; 128],
+    coming: [Option<Codec>; 128],
 }
 
 impl Remote {
     /// `Err` names what cannot be used.
     pub fn new(command: &SetRemote) -> Result<Remote, &'static str> {
-        let mut codecs = [None; 128];
-        for (number, name) in &command.payload_types {
-            let number: usize = number.parse().map_err(|_| "bad-payload-type")?;
-            *codecs.get_mut(number).ok_or("bad-payload-type")? = Codec::from_name(name);
-        }
-        let ours = codecs.get(usize::from(command.send_payload_type)).copied().flatten();
-        if !matches!(ours, Some(Codec::Pcma | Codec::Pcmu)) {
+        let theirs = named(&command.payload_types)?;
+        let mut coming = named(&command.our_payload_types)?;
+        coming.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours = ours.or(theirs));
+        let own = theirs.get(usize::from(command.send_payload_type)).copied().flatten();
+        let Some(own) = own.filter(|codec| codec.is_audio()) else {
             return Err("bad-send-payload-type");
-        }
+        };
+        // Our Opus packets are of one length: a packet time is a wish, not a duty (RFC 8866 section 6.4).
+        let ptime = if own == Codec::Opus { 20 } else { command.ptime_ms.clamp(10, 60) };
         Ok(Remote {
             rtp: SocketAddr::new(command.address, command.port),
             rtcp: SocketAddr::new(command.address, command.rtcp_port),
             symmetric: command.symmetric,
             direction: command.direction,
-            ptime: command.ptime_ms.clamp(10, 60) * MS,
+            ptime: ptime * MS,
             send_payload_type: command.send_payload_type,
-            codecs,
+            theirs,
+            coming,
         })
     }
 
+    /// What comes under that number.
     pub fn codec(&self, payload_type: u8) -> Option<Codec> {
-        self.codecs.get(usize::from(payload_type)).copied().flatten()
+        self.coming.get(usize::from(payload_type)).copied().flatten()
     }
 
     fn is_somewhere(&self) -> bool {
         !self.rtp.ip().is_unspecified() && self.rtp.port() != 0
     }
 
-    fn own_codec(&self) -> Codec {
-        self.codec(self.send_payload_type).unwrap_or(Codec::Pcma)
+    /// What our own packets are in.
+    pub fn own_codec(&self) -> Codec {
+        self.sent_as(self.send_payload_type).unwrap_or(Codec::Pcma)
+    }
+
+    fn sent_as(&self, payload_type: u8) -> Option<Codec> {
+        self.theirs.get(usize::from(payload_type)).copied().flatten()
+    }
+
+    /// Samples of 8 kHz in one packet of our own.
+    fn own_samples(&self) -> usize {
+        ticks(self.ptime, sound::RATE) as usize
     }
 
     /// Which payload type stands here for each of the other leg's.
     fn map_from(&self, other: &Remote) -> [u8; 128] {
         std::array::from_fn(|theirs| {
-            let here = |codec| self.codecs.iter().position(|c| *c == Some(codec));
-            other.codecs[theirs].and_then(here).map_or(UNMAPPED, |n| n as u8)
+            let here = |codec| self.theirs.iter().position(|c| *c == Some(codec));
+            other.coming[theirs].and_then(here).map_or(UNMAPPED, |n| n as u8)
         })
     }
+}
+
+fn named(numbers: &BTreeMap<String, String>) -> Result<[Option<Codec>; 128], &'static str> {
+    let mut codecs = [None; 128];
+    for (number, name) in numbers {
+        let number: usize = number.parse().map_err(|_| "bad-payload-type")?;
+        *codecs.get_mut(number).ok_or("bad-payload-type")? = Codec::from_name(name);
+    }
+    Ok(codecs)
+}
+
+/// How often a clock of that rate ticks meanwhile.
+fn ticks(time: Nanos, rate: u32) -> u32 {
+    (time * u64::from(rate) / (1000 * MS)) as u32
 }
 
 /// The stream we make ourselves towards a leg: own SSRC, sequence and timestamp.
@@ -124,6 +154,8 @@ pub struct Leg {
     pub playing: Option<Playing>,
     /// Mixed into what the leg hears.
     pub overlay: Option<Playing>,
+    /// What the overlay takes apart of what is passed on, and says again.
+    again: Option<Box<Again>>,
     /// When it was last passed audio.
     pub relayed_at: Nanos,
     pub plays_seen: Vec<String>,
@@ -169,6 +201,7 @@ impl Leg {
             relaying: false,
             playing: None,
             overlay: None,
+            again: None,
             relayed_at: 0,
             plays_seen: Vec::new(),
             tone: Tone::Silence,
@@ -284,37 +317,49 @@ impl Leg {
     /// [`Leg::own_sent`].
     pub fn own_packet(&self, now: Nanos, ground: Ground<'_>, out: &mut [u8]) -> Option<(usize, bool)> {
         let remote = self.remote.as_ref()?;
-        let samples = (remote.ptime * codec::RATE / (1000 * MS)) as usize;
+        let (codec, count) = (remote.own_codec(), remote.own_samples());
         let (head, body) = out.split_first_chunk_mut::<HEADER>()?;
-        let body = body.get_mut(..samples)?;
-        let last = match &self.playing {
-            Some(playing) => playing.next(remote.own_codec(), body),
-            None => {
-                let codec = remote.own_codec();
-                match ground {
-                    Ground::Tone => codec::fill_tone(self.tone, codec, self.tone_at, body),
-                    Ground::Silence => codec::fill_tone(Tone::Silence, codec, self.tone_at, body),
-                    Ground::Mix(mix) => mix.fill(codec, body, now),
-                }
-                self.overlay.as_ref().is_some_and(|overlay| overlay.mix(codec, body))
-            }
+        let length = match (&self.playing, ground) {
+            (Some(playing), _) => playing.next(codec, count, body),
+            (None, Ground::Mix(mix)) => mix.fill(codec, count, self.overlay.as_ref(), body, now),
+            (None, Ground::Tone) => self.beneath(self.tone, codec, count, body),
+            (None, Ground::Silence) => self.beneath(Tone::Silence, codec, count, body),
         };
+        let last = self.playing.as_ref().or(self.overlay.as_ref()).is_some_and(|one| one.ends_within(count));
         let own = &self.own;
         let (mark, time) = (own.interrupted, self.own_timestamp(now));
         rtp::write_header(head, mark, remote.send_payload_type, own.sequence, time, own.ssrc);
-        Some((HEADER + samples, last))
+        Some((HEADER + length, last))
+    }
+
+    /// A tone, with the overlay over it; in place of it in a codec whose octets say nothing by themselves.
+    fn beneath(&self, tone: Tone, codec: Codec, count: usize, out: &mut [u8]) -> usize {
+        match &self.overlay {
+            Some(overlay) if codec.is_plain() => {
+                let length = sound::fill_tone(tone, codec, self.tone_at, count, out);
+                overlay.prompt.sound.mix(codec, overlay.at(), count, &mut out[..length]);
+                length
+            }
+            Some(overlay) => overlay.next(codec, count, out),
+            None => sound::fill_tone(tone, codec, self.tone_at, count, out),
+        }
     }
 
     /// After a pause of ours the timestamp has moved on by the time that passed.
     fn own_timestamp(&self, now: Nanos) -> u32 {
         let passed =
             if self.own.interrupted && self.own.last_sent > 0 { now - self.own.last_sent } else { 0 };
-        self.own.timestamp.wrapping_add((passed * codec::RATE / (1000 * MS)) as u32)
+        self.own.timestamp.wrapping_add(ticks(passed, self.own_clock()))
     }
 
-    pub fn own_sent(&mut self, length: usize, now: Nanos) {
-        let samples = length - HEADER;
-        self.own.timestamp = self.own_timestamp(now).wrapping_add(samples as u32);
+    fn own_clock(&self) -> u32 {
+        self.remote.as_ref().map_or(sound::RATE, |remote| remote.own_codec().clock())
+    }
+
+    pub fn own_sent(&mut self, now: Nanos) {
+        let samples = self.remote.as_ref().map_or(0, Remote::own_samples);
+        let passed = (samples as u64 * u64::from(self.own_clock()) / u64::from(sound::RATE)) as u32;
+        self.own.timestamp = self.own_timestamp(now).wrapping_add(passed);
         self.own.sequence = self.own.sequence.wrapping_add(1);
         (self.own.last_sent, self.own.interrupted, self.relaying) = (now, false, false);
         self.sent += u64::from(self.counted);
@@ -327,11 +372,20 @@ impl Leg {
         }
     }
 
-    /// Add the overlay to audio that is passed to this leg. Whether that ends it; `None`: there is none.
-    pub fn overlay_on(&self, payload_type: u8, audio: &mut [u8]) -> Option<bool> {
+    /// Write a payload that is passed to this leg with the overlay in it. Its length, how many samples of 8 kHz those are,
+    /// and whether that ends the overlay. `None`: there is none, or nobody can say it again.
+    pub fn overlay_on(&mut self, payload_type: u8, audio: &[u8], out: &mut [u8]) -> Option<(usize, usize, bool)> {
         let overlay = self.overlay.as_ref()?;
-        let codec = self.remote.as_ref()?.codec(payload_type)?;
-        Some(overlay.mix(codec, audio))
+        let codec = self.remote.as_ref()?.sent_as(payload_type).filter(|codec| codec.is_audio())?;
+        let (at, sound) = (overlay.at(), &overlay.prompt.sound);
+        let length = overlay::over(&mut self.again, sound, at, (codec, audio), out);
+        let samples = codec.samples(audio);
+        (length > 0).then(|| (length, samples, overlay.ends_within(samples)))
+    }
+
+    /// The overlay is over: what it remembered of the stream goes with it.
+    pub fn overlay_over(&mut self) {
+        self.again = None;
     }
 
     /// A relayed packet has gone to this leg.
@@ -441,7 +495,7 @@ mod tests {
         let mut out = [0; 400];
         let mut next = |leg: &mut Leg, now| {
             let (length, _) = leg.own_packet(now, Ground::Tone, &mut out).expect("a packet");
-            leg.own_sent(length, now);
+            leg.own_sent(now);
             rtp::parse(&out[..length]).expect("well formed")
         };
         let (first, second) = (next(&mut leg, 1000 * MS), next(&mut leg, 1020 * MS));

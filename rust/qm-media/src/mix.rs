@@ -5,8 +5,10 @@
 //! runs a fixed time behind the clock, so what has not come by then is silence, and what comes later is dropped. Audio
 //! that waits here to be heard can still be taken back.
 
-use crate::codec::Codec;
+use crate::codec::speech::{Decoder, Encoder};
+use crate::codec::{Codec, sound};
 use crate::journal::record::Kept;
+use crate::prompt::Playing;
 use crate::protocol::{MS, Nanos};
 
 /// Names a tap's streams in a mix.
@@ -15,10 +17,11 @@ pub struct Ear(pub u64);
 
 /// Samples a stream can be ahead: a second. All that is placed lies within half of that (see [`BEHIND_MOST`]) and the
 /// length of one packet.
-const RING: usize = 8192;
+const RING: usize = 16_384;
 
-/// One sample of 8 kHz.
-const SAMPLE: Nanos = 125_000;
+/// What a mix is made of: what a telephone's band holds, or twice that for a listener whose codec carries it.
+pub const NARROW: u32 = 8000;
+pub const WIDE: u32 = 16_000;
 
 /// Nothing is heard later than this after it arrived.
 const BEHIND_MOST: Nanos = 500 * MS;
@@ -35,14 +38,15 @@ const AWAY: Nanos = 90 * MS;
 /// After so many packets too late, one after the other, they are not late: the way has become longer.
 const LATE_MOST: u32 = 10;
 
-fn samples(time: Nanos) -> u64 {
-    time / SAMPLE
+fn samples(time: Nanos, rate: u32) -> u64 {
+    u64::from(rate / 1000) * time / MS
 }
 
 /// Where on the axis a source's timestamp lies.
 #[derive(Clone, Copy, Debug)]
 struct Anchor {
     ssrc: u32,
+    clock: u32,
     timestamp: u32,
     at: u64,
 }
@@ -51,8 +55,10 @@ struct Anchor {
 struct Stream {
     ear: Ear,
     channel: u8,
+    rate: u32,
     anchor: Option<Anchor>,
     late: u32,
+    voice: Decoder,
     ring: Box<[i16; RING]>,
 }
 
@@ -61,20 +67,42 @@ struct Stream {
 pub struct Mix {
     /// How long after its arrival a sample is heard.
     delay: Nanos,
+    /// Samples a second: [`NARROW`] or [`WIDE`].
+    rate: u32,
     /// The next sample to be heard.
     cursor: u64,
     streams: Vec<Stream>,
+    says: Option<Encoder>,
+    payload: Vec<u8>,
+    samples: Vec<i16>,
 }
 
 impl Mix {
-    pub fn new(hold_back: Nanos, now: Nanos) -> Mix {
+    pub fn new(hold_back: Nanos, rate: u32, now: Nanos) -> Mix {
         let delay = hold_back + SLACK;
-        Mix { delay, cursor: samples(now.saturating_sub(delay)), streams: Vec::new() }
+        Mix {
+            delay,
+            rate,
+            cursor: samples(now.saturating_sub(delay), rate),
+            streams: Vec::new(),
+            says: None,
+            payload: Vec::new(),
+            samples: Vec::new(),
+        }
     }
 
     /// A tap begins to be heard: a stream for each channel.
     pub fn open(&mut self, ear: Ear) {
-        let stream = |channel| Stream { ear, channel, anchor: None, late: 0, ring: Box::new([0; RING]) };
+        let rate = self.rate;
+        let stream = |channel| Stream {
+            ear,
+            channel,
+            rate,
+            anchor: None,
+            late: 0,
+            voice: Decoder::new(rate),
+            ring: Box::new([0; RING]),
+        };
         self.streams.extend([0, 1].map(stream));
     }
 
@@ -104,44 +132,65 @@ impl Mix {
         payload: (&[u8], &[u8]),
         now: Nanos,
     ) -> bool {
-        self.skip_to(samples(now.saturating_sub(self.delay + AWAY)));
-        let ahead_most = samples(BEHIND_MOST.saturating_sub(self.delay + STRAY).max(50 * MS));
+        let rate = self.rate;
+        self.skip_to(samples(now.saturating_sub(self.delay + AWAY), rate));
+        let ahead_most = samples(BEHIND_MOST.saturating_sub(self.delay + STRAY).max(50 * MS), rate);
         let cursor = self.cursor;
         let mine = |stream: &&mut Stream| stream.ear == ear && stream.channel == kept.channel & 1;
         let Some(stream) = self.streams.iter_mut().find(mine) else { return false };
-        let length = (payload.0.len() + payload.1.len()) as u64;
-        let mut at = stream.place_of(kept, ahead_most);
+        self.payload.clear();
+        self.payload.extend(payload.0.iter().chain(payload.1));
+        self.samples.clear();
+        if !stream.voice.decode(codec, &self.payload, &mut self.samples) {
+            return false;
+        }
+        let length = self.samples.len() as u64;
+        let mut at = stream.place_of(kept, codec.clock(), ahead_most);
         if at + length <= cursor {
             stream.late += 1;
             if stream.late < LATE_MOST {
                 return false;
             }
-            at = stream.anchored(kept);
+            at = stream.anchored(kept, codec.clock());
         }
         stream.late = 0;
-        let decoder = codec.decoder();
-        for (position, code) in (at..cursor + RING as u64).zip(payload.0.iter().chain(payload.1)) {
+        for (position, sample) in (at..cursor + RING as u64).zip(&self.samples) {
             if position >= cursor {
-                stream.ring[position as usize % RING] = decoder[usize::from(*code)];
+                stream.ring[position as usize % RING] = *sample;
             }
         }
         at + length > cursor
     }
 
-    /// Write what is heard next, encoded.
-    pub fn fill(&mut self, codec: Codec, out: &mut [u8], now: Nanos) {
-        let due = samples(now.saturating_sub(self.delay));
-        if due.abs_diff(self.cursor) > samples(STRAY) {
+    /// Write what is heard next, `count` samples of 8 kHz with the overlay in them, encoded; how many octets they are.
+    pub fn fill(
+        &mut self,
+        codec: Codec,
+        count: usize,
+        overlay: Option<&Playing>,
+        out: &mut [u8],
+        now: Nanos,
+    ) -> usize {
+        let due = samples(now.saturating_sub(self.delay), self.rate);
+        if due.abs_diff(self.cursor) > samples(STRAY, self.rate) {
             self.skip_to(due);
             self.cursor = due;
         }
-        let encode = codec.encoder();
-        for octet in out {
+        self.samples.clear();
+        self.samples.resize(count * (self.rate / sound::RATE) as usize, 0);
+        for sample in &mut self.samples {
             let at = self.cursor as usize % RING;
             let sum: i32 = self.streams.iter_mut().map(|s| i32::from(std::mem::take(&mut s.ring[at]))).sum();
-            *octet = encode(sum.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16);
+            *sample = sum.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
             self.cursor += 1;
         }
+        if let Some(overlay) = overlay {
+            overlay.prompt.sound.add(self.rate, overlay.at(), &mut self.samples);
+        }
+        if self.says.as_ref().is_none_or(|says| says.codec() != codec) {
+            self.says = Encoder::new(codec, self.rate);
+        }
+        self.says.as_mut().map_or(0, |says| says.encode(&self.samples, out))
     }
 
     /// What should have been heard before `to`, and was not, never is.
@@ -156,14 +205,17 @@ impl Mix {
 
 impl Stream {
     /// Where a packet belongs, going by its source's earlier ones.
-    fn place_of(&mut self, kept: &Kept, ahead_most: u64) -> u64 {
-        let Some(anchor) = self.anchor.filter(|anchor| anchor.ssrc == kept.ssrc) else {
-            return self.anchored(kept);
+    fn place_of(&mut self, kept: &Kept, clock: u32, ahead_most: u64) -> u64 {
+        let of_it = |anchor: &Anchor| anchor.ssrc == kept.ssrc && anchor.clock == clock;
+        let Some(anchor) = self.anchor.filter(of_it) else {
+            return self.anchored(kept, clock);
         };
         let passed = i64::from(kept.timestamp.wrapping_sub(anchor.timestamp) as i32);
-        let (at, arrival) = (anchor.at.saturating_add_signed(passed), samples(kept.arrival));
-        if at > arrival + ahead_most || at + samples(BEHIND_MOST) < arrival {
-            return self.anchored(kept);
+        let passed = passed * i64::from(self.rate) / i64::from(clock);
+        let arrival = samples(kept.arrival, self.rate);
+        let at = anchor.at.saturating_add_signed(passed);
+        if at > arrival + ahead_most || at + samples(BEHIND_MOST, self.rate) < arrival {
+            return self.anchored(kept, clock);
         }
         // The next is measured from here: thirty-two bits of timestamp are enough for a call of any length.
         self.anchor = Some(Anchor { timestamp: kept.timestamp, at, ..anchor });
@@ -171,9 +223,9 @@ impl Stream {
     }
 
     /// A source begins, or begins again: where its packet arrived.
-    fn anchored(&mut self, kept: &Kept) -> u64 {
-        let at = samples(kept.arrival);
-        self.anchor = Some(Anchor { ssrc: kept.ssrc, timestamp: kept.timestamp, at });
+    fn anchored(&mut self, kept: &Kept, clock: u32) -> u64 {
+        let at = samples(kept.arrival, self.rate);
+        self.anchor = Some(Anchor { ssrc: kept.ssrc, clock, timestamp: kept.timestamp, at });
         at
     }
 }
@@ -181,8 +233,11 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::g711::Law;
     use proptest::prelude::*;
 
+    /// One sample of 8 kHz.
+    const SAMPLE: Nanos = 125_000;
     const EAR: Ear = Ear(1);
     const HOLD: Nanos = 200 * MS;
     const PTIME: Nanos = 20 * MS;
@@ -193,13 +248,13 @@ mod tests {
 
     /// Packets of a level each (0: none), handed over at their time; what is heard, a level a packet, from the first on.
     fn heard(packets: &[(u32, Nanos, i16)], until: Nanos) -> Vec<i16> {
-        let mut mix = Mix::new(HOLD, 1000 * MS);
+        let mut mix = Mix::new(HOLD, NARROW, 1000 * MS);
         mix.open(EAR);
         let mut out = Vec::new();
         for beat in (1000 * MS..until).step_by(PTIME as usize) {
             for (timestamp, arrival, level) in packets {
                 if (beat..beat + PTIME).contains(&(arrival + HOLD)) {
-                    let payload = Codec::Pcmu.encode(&[*level; 160]);
+                    let payload = [Law::Mu.encoder()(*level); 160];
                     let now = arrival + HOLD;
                     mix.place(
                         EAR,
@@ -211,8 +266,8 @@ mod tests {
                 }
             }
             let mut packet = [0; 160];
-            mix.fill(Codec::Pcmu, &mut packet, beat + PTIME);
-            out.extend(packet.map(|code| Codec::Pcmu.decoder()[usize::from(code)]));
+            mix.fill(Codec::Pcmu, 160, None, &mut packet, beat + PTIME);
+            out.extend(packet.map(|code| Law::Mu.decoder()[usize::from(code)]));
         }
         out
     }
@@ -234,7 +289,7 @@ mod tests {
     }
 
     fn level(near: i16) -> i16 {
-        Codec::Pcmu.decoder()[usize::from(Codec::Pcmu.encode(&[near])[0])]
+        Law::Mu.decoder()[usize::from(Law::Mu.encoder()(near))]
     }
 
     #[test]
@@ -289,42 +344,42 @@ mod tests {
 
     #[test]
     fn a_listener_who_stood_still_hears_what_is_now() {
-        let mut mix = Mix::new(HOLD, 1000 * MS);
+        let mut mix = Mix::new(HOLD, NARROW, 1000 * MS);
         mix.open(EAR);
-        let old = Codec::Pcmu.encode(&[level(1000); 160]);
+        let old = [Law::Mu.encoder()(level(1000)); 160];
         assert!(mix.place(EAR, &kept(0, 1000 * MS), Codec::Pcmu, (&old, &[]), 1200 * MS));
-        let new = Codec::Pcmu.encode(&[level(4000); 160]);
+        let new = [Law::Mu.encoder()(level(4000)); 160];
         assert!(mix.place(EAR, &kept(8000 * 2, 3000 * MS), Codec::Pcmu, (&new, &[]), 3200 * MS));
         let mut out = [0; 1600];
-        mix.fill(Codec::Pcmu, &mut out, 3200 * MS);
-        let said: Vec<_> = out.iter().map(|code| Codec::Pcmu.decoder()[usize::from(*code)]).collect();
+        mix.fill(Codec::Pcmu, 1600, None, &mut out, 3200 * MS);
+        let said: Vec<_> = out.iter().map(|code| Law::Mu.decoder()[usize::from(*code)]).collect();
         assert!(!said.contains(&level(1000)) && said.contains(&level(4000)));
     }
 
     #[test]
     fn what_waits_can_be_taken_back() {
         for take_back in [Mix::hush, Mix::close] {
-            let mut mix = Mix::new(HOLD, 1000 * MS);
+            let mut mix = Mix::new(HOLD, NARROW, 1000 * MS);
             mix.open(EAR);
             mix.place(EAR, &kept(0, 1000 * MS), Codec::Pcma, (&[0; 160], &[]), 1200 * MS);
             take_back(&mut mix, EAR);
             let mut out = [0; 8000];
-            mix.fill(Codec::Pcmu, &mut out, 1200 * MS);
+            mix.fill(Codec::Pcmu, 8000, None, &mut out, 1200 * MS);
             assert_eq!(out, [0xff; 8000]);
         }
     }
 
     #[test]
     fn two_loud_voices_are_clipped() {
-        let mut mix = Mix::new(HOLD, 1000 * MS);
+        let mut mix = Mix::new(HOLD, NARROW, 1000 * MS);
         mix.open(EAR);
         for channel in [0, 1] {
-            let loud = Codec::Pcmu.encode(&[30000; 160]);
+            let loud = [Law::Mu.encoder()(30000); 160];
             mix.place(EAR, &Kept { channel, ..kept(0, 1000 * MS) }, Codec::Pcmu, (&loud, &[]), 1200 * MS);
         }
         let mut out = [0; 1600];
-        mix.fill(Codec::Pcmu, &mut out, 1200 * MS);
-        assert_eq!(out.iter().filter(|code| Codec::Pcmu.decoder()[usize::from(**code)] > 32000).count(), 160);
+        mix.fill(Codec::Pcmu, 1600, None, &mut out, 1200 * MS);
+        assert_eq!(out.iter().filter(|code| Law::Mu.decoder()[usize::from(**code)] > 32000).count(), 160);
     }
 
     proptest! {
@@ -334,7 +389,7 @@ mod tests {
             packets in proptest::collection::vec(
                 (any::<u32>(), 0u64..3000, 0u32..3, 0usize..2036, 0u8..3, 0u64..300), 0..60),
         ) {
-            let mut mix = Mix::new(HOLD, 0);
+            let mut mix = Mix::new(HOLD, NARROW, 0);
             mix.open(EAR);
             let mut arrivals: Vec<_> = packets;
             arrivals.sort_by_key(|p| p.1);
@@ -348,12 +403,12 @@ mod tests {
                     let cursor = mix.cursor;
                     (cursor..cursor + RING as u64).rev().find(move |at| s.ring[*at as usize % RING] != 0)
                 });
-                until = until.max(samples(arrival + BEHIND_MOST - mix.delay - STRAY) + length as u64);
+                until = until.max(samples(arrival + BEHIND_MOST - mix.delay - STRAY, NARROW) + length as u64);
                 if let Some(furthest) = furthest.max() {
                     prop_assert!(furthest < until, "{furthest} {until}");
                 }
                 if stall % 2 == 0 {
-                    mix.fill(Codec::Pcmu, &mut [0; 160], now);
+                    mix.fill(Codec::Pcmu, 160, None, &mut [0; 160], now);
                 }
             }
         }

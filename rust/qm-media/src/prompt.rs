@@ -1,13 +1,14 @@
 //! Prompts as they are played, and the proof that one has been.
 
-use crate::codec::{self, Codec, RATE};
+use crate::codec::Codec;
+use crate::codec::sound::{RATE, Sound};
 use crate::protocol::{LegName, LoadPrompt, Nanos, Play, Use};
 use crate::wav;
 use sha2::{Digest as _, Sha256};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// One loaded prompt, encoded once for each law.
+/// One loaded prompt.
 #[derive(Debug)]
 pub struct Prompt {
     pub digest: String,
@@ -15,52 +16,30 @@ pub struct Prompt {
     pub language: String,
     pub uses: Vec<Use>,
     pub purposes: Vec<String>,
-    alaw: Vec<u8>,
-    ulaw: Vec<u8>,
+    pub sound: Sound,
 }
 
 impl Prompt {
-    /// Check the file against its digest and encode it. The error is a stable word.
-    pub fn load(command: LoadPrompt, file: &[u8]) -> Result<Prompt, &'static str> {
+    /// Check the file against its digest and make it ready in these codecs. The error is a stable word.
+    pub fn load(command: LoadPrompt, file: &[u8], codecs: &[Codec]) -> Result<Prompt, &'static str> {
         let digest: String = Sha256::digest(file).iter().map(|b| format!("{b:02x}")).collect();
         if !digest.eq_ignore_ascii_case(&command.prompt) {
             return Err("digest-differs");
         }
-        let samples = wav::read(file)?;
+        let sound = Sound::new(wav::read(file)?);
+        codecs.iter().for_each(|codec| sound.prepare(*codec));
         Ok(Prompt {
             digest: command.prompt,
             identity: command.identity,
             language: command.language,
             uses: command.uses,
             purposes: command.purposes,
-            alaw: Codec::Pcma.encode(&samples),
-            ulaw: Codec::Pcmu.encode(&samples),
+            sound,
         })
     }
 
     pub fn duration_ms(&self) -> u64 {
-        self.alaw.len() as u64 * 1000 / RATE
-    }
-
-    fn from(&self, codec: Codec, at: usize) -> &[u8] {
-        let data = if codec == Codec::Pcmu { &self.ulaw } else { &self.alaw };
-        data.get(at..).unwrap_or_default()
-    }
-
-    /// Copy one packet's worth of the prompt; what lies past its end stays silence. True if this reached the end.
-    fn fill(&self, codec: Codec, at: usize, out: &mut [u8]) -> bool {
-        let (rest, silence) = (self.from(codec, at), if codec == Codec::Pcmu { 0xff } else { 0xd5 });
-        let (now, padding) = out.split_at_mut(rest.len().min(out.len()));
-        now.copy_from_slice(&rest[..now.len()]);
-        padding.fill(silence);
-        rest.len() <= out.len()
-    }
-
-    /// The same, added to what is there.
-    fn mix(&self, codec: Codec, at: usize, out: &mut [u8]) -> bool {
-        let rest = self.from(codec, at);
-        codec::mix(codec, out, rest);
-        rest.len() <= out.len()
+        self.sound.len() as u64 * 1000 / u64::from(RATE)
     }
 }
 
@@ -73,6 +52,7 @@ pub struct Playing {
     pub sent_to: SocketAddr,
     pub began: Nanos,
     pub packets: u64,
+    /// Samples of 8 kHz that have been sent.
     at: usize,
 }
 
@@ -85,14 +65,19 @@ impl Playing {
         (self.sent_to, self.began, self.packets, self.at) = (destination, 0, 0, 0);
     }
 
-    /// The next packet's audio; true if it is the last.
-    pub fn next(&self, codec: Codec, out: &mut [u8]) -> bool {
-        self.prompt.fill(codec, self.at, out)
+    /// The next packet's audio: `count` samples of 8 kHz; how many octets they are.
+    pub fn next(&self, codec: Codec, count: usize, out: &mut [u8]) -> usize {
+        self.prompt.sound.fill(codec, self.at, count, out)
     }
 
-    /// The same as an overlay: added to what the leg hears anyway.
-    pub fn mix(&self, codec: Codec, out: &mut [u8]) -> bool {
-        self.prompt.mix(codec, self.at, out)
+    /// Whether a packet of so many samples is the last.
+    pub fn ends_within(&self, count: usize) -> bool {
+        self.prompt.sound.len().saturating_sub(self.at) <= count
+    }
+
+    /// Where the next packet begins.
+    pub fn at(&self) -> usize {
+        self.at
     }
 
     /// That packet has been sent.
@@ -153,23 +138,6 @@ mod tests {
 
     #[test]
     fn a_file_that_differs_from_its_digest_is_refused() {
-        assert_eq!(Prompt::load(command("00"), b"RIFF").err(), Some("digest-differs"));
-    }
-
-    #[test]
-    fn the_last_packet_is_padded_with_silence() {
-        let prompt = Prompt {
-            digest: String::new(),
-            identity: String::new(),
-            language: String::new(),
-            uses: vec![],
-            purposes: vec![],
-            alaw: vec![1; 200],
-            ulaw: vec![2; 200],
-        };
-        let mut out = [0; 160];
-        assert!(!prompt.fill(Codec::Pcma, 0, &mut out));
-        assert!(prompt.fill(Codec::Pcmu, 160, &mut out));
-        assert_eq!((out[39], out[40], out[159]), (2, 0xff, 0xff));
+        assert_eq!(Prompt::load(command("00"), b"RIFF", &[]).err(), Some("digest-differs"));
     }
 }

@@ -130,6 +130,9 @@ pub struct Configure {
     pub lease_ms: u64,
     pub chunk_ms: u64,
     pub media_timeout_ms: u64,
+    /// In which codecs prompts and tones are made ready beforehand.
+    #[serde(default)]
+    pub codecs: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -181,7 +184,11 @@ pub struct SetRemote {
     pub address: IpAddr,
     pub port: u16,
     pub rtcp_port: u16,
+    /// What the peer said: the numbers it wants to get.
     pub payload_types: BTreeMap<String, String>,
+    /// What we said to it: the numbers it should send. Its own are understood too.
+    #[serde(default)]
+    pub our_payload_types: BTreeMap<String, String>,
     pub send_payload_type: u8,
     #[serde(default = "twenty")]
     pub ptime_ms: u64,

@@ -3,6 +3,7 @@
 use super::call::Call;
 use super::taps::{self, Held};
 use super::{Cx, Engine, Settings, packets, playing, private, timers};
+use crate::codec::{Codec, sound};
 use crate::gate::Line;
 use crate::guard::Guard;
 use crate::leg::{Leg, Remote, map_payload_types};
@@ -51,8 +52,8 @@ fn open_tap(engine: &mut Engine, c: OpenTap, now: Nanos, shell: &mut dyn Shell) 
         return Cx { world: &mut engine.world, shell, now }.failed("open_tap", &name, None, "unknown-call");
     };
     taps::open(call, c, listener, &mut Cx { world, shell, now });
-    if let Some(listener) = listener.filter(|slot| engine.world.mixes.contains_key(slot))
-        && let Some(call) = engine.calls[listener].as_mut()
+    if let Some(place) = listener.filter(|place| engine.world.mixes.contains_key(&place.slot))
+        && let Some(call) = engine.calls[place.slot].as_mut()
     {
         call.listener = true;
     }
@@ -133,7 +134,9 @@ fn configure(engine: &mut Engine, c: Configure, now: Nanos, shell: &mut dyn Shel
         lease: c.lease_ms * MS,
         chunk: c.chunk_ms * MS,
         media_timeout: c.media_timeout_ms * MS,
+        codecs: c.codecs.iter().filter_map(|name| Codec::from_name(name)).collect(),
     };
+    world.settings.codecs.iter().for_each(|codec| sound::prepare_tones(*codec));
     shell.event(Event::Configured { run: world.run.clone(), pid: shell.pid() });
     timers::leased(engine, now, shell);
 }
@@ -141,7 +144,8 @@ fn configure(engine: &mut Engine, c: Configure, now: Nanos, shell: &mut dyn Shel
 fn load_prompt(engine: &mut Engine, c: LoadPrompt, shell: &mut dyn Shell) {
     let prompt = c.prompt.clone();
     let file = shell.read_file(&c.path);
-    let loaded = file.and_then(|file| Prompt::load(c, &file).map_err(str::to_owned));
+    let codecs = &engine.world.settings.codecs;
+    let loaded = file.and_then(|file| Prompt::load(c, &file, codecs).map_err(str::to_owned));
     match loaded {
         Err(reason) => shell.event(Event::PromptRefused { prompt, reason }),
         Ok(loaded) => {

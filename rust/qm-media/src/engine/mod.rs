@@ -18,10 +18,11 @@ mod taps;
 mod timers;
 mod wire;
 
+use crate::codec::Codec;
 use crate::gate::Line;
 use crate::guard::Guards;
 use crate::journal::{JournalId, Note};
-use crate::mix::Mix;
+use crate::mix::{self, Mix};
 use crate::prompt::Prompt;
 use crate::protocol::{Command, Event, LegName, Listener, MS, Nanos};
 use crate::receipt::Receipts;
@@ -45,6 +46,7 @@ struct Settings {
     lease: Nanos,
     chunk: Nanos,
     media_timeout: Nanos,
+    codecs: Vec<Codec>,
 }
 
 impl Default for Settings {
@@ -58,6 +60,7 @@ impl Default for Settings {
             lease: 3000 * MS,
             chunk: 250 * MS,
             media_timeout: 30_000 * MS,
+            codecs: Vec::new(),
         }
     }
 }
@@ -244,10 +247,13 @@ impl Engine {
     }
 
     /// The slot of the call a listening tap is to be heard in, if that can be.
-    fn listener(&self, to: Option<&Listener>) -> Option<usize> {
+    fn listener(&self, to: Option<&Listener>) -> Option<taps::Place> {
         let to = to.filter(|to| to.leg == LegName::Caller)?;
         let slot = *self.names.get(&to.call)?;
-        self.calls.get(slot)?.as_ref()?.may_listen().then_some(slot)
+        let call = self.calls.get(slot)?.as_ref().filter(|call| call.may_listen())?;
+        let remote = call.legs[0].as_ref().and_then(|leg| leg.remote.as_ref());
+        let wide = remote.is_some_and(|remote| remote.own_codec().is_wideband());
+        Some(taps::Place { slot, rate: if wide { mix::WIDE } else { mix::NARROW } })
     }
 
     fn each_call(&mut self, now: Nanos, shell: &mut dyn Shell, mut act: impl FnMut(&mut Call, &mut Cx<'_>)) {

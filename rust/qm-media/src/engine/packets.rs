@@ -13,6 +13,9 @@ use crate::shell::{SendFailure, SocketId};
 use crate::watch::{Complete, Fate, Held};
 use std::net::SocketAddr;
 
+/// Longest packet with an overlay in it: what we read at most.
+const LARGEST: usize = 2048;
+
 pub(super) fn rtp(
     call: &mut Call,
     name: LegName,
@@ -70,7 +73,7 @@ fn accepted(
     }
     let payload = data.get(packet.payload.clone()).unwrap_or_default();
     let stroke = match codec {
-        Codec::TelephoneEvent => dtmf::read(packet.ssrc, packet.timestamp, payload),
+        Codec::TelephoneEvent(_) => dtmf::read(packet.ssrc, packet.timestamp, payload),
         _ => None,
     };
     if call.listener && stroke.is_none() {
@@ -127,7 +130,7 @@ fn pass_on(
         cx.event(Event::Digit { call, leg: name, digit, at_ns });
     }
     if connected && call.bridged {
-        relay(call, name, Codec::TelephoneEvent, packet, data, cx);
+        relay(call, name, Codec::TelephoneEvent(8000), packet, data, cx);
     }
 }
 
@@ -185,15 +188,47 @@ fn relay(call: &mut Call, from: LegName, codec: Codec, packet: &Packet, data: &m
     };
     rtp::readdress(data, payload_type, !other.relaying);
     let is_audio = codec.is_audio();
-    let audio = data.get_mut(packet.payload.clone()).filter(|_| is_audio);
-    let overlaid = audio.and_then(|audio| other.overlay_on(payload_type, audio));
+    if is_audio && other.overlay.is_some() {
+        return overlaid(call, from.other(), payload_type, packet, data, cx);
+    }
     match wire::send(other, socket, destination, data, cx) {
         Ok(()) => {
             other.relay_sent(is_audio, cx.now);
             cx.world.counters.packets_out += u64::from(other.counted);
-            if let Some(last) = overlaid {
-                playing::overlay_sent(call, from.other(), packet.payload.len(), last, cx);
-            }
+        }
+        Err(SendFailure::Busy | SendFailure::Refused) => cx.world.counters.send_failures += 1,
+    }
+}
+
+/// Pass audio on with the overlay in it. What nobody can understand is left out: then the overlay goes in packets of our
+/// own, and a peer who sends nonsense cannot keep it from its end.
+fn overlaid(
+    call: &mut Call,
+    to: LegName,
+    payload_type: u8,
+    packet: &Packet,
+    data: &[u8],
+    cx: &mut Cx<'_>,
+) {
+    let socket = call.socket(to);
+    let Some(leg) = call.leg(to) else { return };
+    let mut room = [0; LARGEST];
+    let (start, audio) = (packet.payload.start, data.get(packet.payload.clone()).unwrap_or_default());
+    let (Some((head, body)), Some(destination)) = (room.split_at_mut_checked(start), hearer(leg)) else {
+        return;
+    };
+    let Some((length, samples, last)) = leg.overlay_on(payload_type, audio, body) else {
+        cx.world.counters.invalid += u64::from(leg.counted);
+        return;
+    };
+    head.copy_from_slice(&data[..start]);
+    // No padding follows any more (RFC 3550 section 5.1).
+    head[0] &= !0x20;
+    match wire::send(leg, socket, destination, &room[..start + length], cx) {
+        Ok(()) => {
+            leg.relay_sent(true, cx.now);
+            cx.world.counters.packets_out += u64::from(leg.counted);
+            playing::overlay_sent(call, to, samples, last, cx);
         }
         Err(SendFailure::Busy | SendFailure::Refused) => cx.world.counters.send_failures += 1,
     }

@@ -13,8 +13,8 @@ use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Longest packet of our own: 60 ms of G.711 and its header.
-const LARGEST: usize = 12 + 480;
+/// Longest packet of our own: 60 ms of L16 at 16 kHz and its header.
+const LARGEST: usize = 12 + 1920;
 
 /// Later than this the pace starts again from now, rather than catching up with a burst.
 const CATCH_UP: Nanos = 60 * MS;
@@ -75,6 +75,7 @@ pub(super) fn fail(call: &mut Call, name: LegName, reason: &str, cx: &mut Cx<'_>
 fn end(call: &mut Call, name: LegName, overlay: bool, reason: &str, cx: &mut Cx<'_>) {
     let Some(leg) = call.leg(name) else { return };
     let playing = if overlay { leg.overlay.take() } else { leg.playing.take() };
+    leg.overlay_over();
     match playing {
         None => {}
         Some(playing) if !cx.stands(Guard::PromptToItsEnd) => finished(call, name, playing, cx),
@@ -127,18 +128,19 @@ pub(super) fn due(call: &mut Call, socket: SocketId, at: Nanos, ticket: u32, cx:
     let Some((length, last)) = leg.own_packet(cx.now, ground, &mut packet) else { return };
     let Some(destination) = leg.destination() else { return };
     match wire::send(leg, socket, destination, &packet[..length], cx) {
-        Ok(()) => sent(call, name, length, last, cx),
+        Ok(()) => sent(call, name, last, cx),
         // Not sent, so not said: the same packet again at the next beat.
         Err(SendFailure::Busy) => cx.world.counters.send_failures += 1,
         Err(SendFailure::Refused) => refused(call, name, destination, cx),
     }
 }
 
-fn sent(call: &mut Call, name: LegName, length: usize, last: bool, cx: &mut Cx<'_>) {
+fn sent(call: &mut Call, name: LegName, last: bool, cx: &mut Cx<'_>) {
     let Some(leg) = call.leg(name) else { return };
-    leg.own_sent(length, cx.now);
+    leg.own_sent(cx.now);
     cx.world.counters.packets_out += u64::from(leg.counted);
     if last && let Some(playing) = leg.playing.take().or_else(|| leg.overlay.take()) {
+        leg.overlay_over();
         finished(call, name, playing, cx);
         pace(call, name, cx);
     }
@@ -149,6 +151,7 @@ pub(super) fn overlay_sent(call: &mut Call, name: LegName, samples: usize, last:
     let Some(leg) = call.leg(name) else { return };
     leg.overlay.iter_mut().for_each(|overlay| overlay.sent(samples, cx.now));
     if last && let Some(overlay) = leg.overlay.take() {
+        leg.overlay_over();
         finished(call, name, overlay, cx);
         pace(call, name, cx);
     }

@@ -21,6 +21,13 @@ pub(super) enum Held {
     Drop,
 }
 
+/// Where a listening tap is heard: the slot of the listener's call, and what his codec can carry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub slot: usize,
+    pub rate: u32,
+}
+
 /// Whose a journal is, and how it ended if it has.
 #[derive(Debug)]
 pub(super) struct Owner {
@@ -39,8 +46,8 @@ fn is_plain(id: &str) -> bool {
     (1..=100).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// `listener`: the slot of the call that will hear a listening tap, if there is one.
-pub(super) fn open(call: &mut Call, wanted: OpenTap, listener: Option<usize>, cx: &mut Cx<'_>) {
+/// `listener`: where a listening tap will be heard, if there is such a place.
+pub(super) fn open(call: &mut Call, wanted: OpenTap, listener: Option<Place>, cx: &mut Cx<'_>) {
     if call.taps().iter().any(|tap| tap.id == wanted.tap) {
         return;
     }
@@ -120,7 +127,7 @@ fn redeem(call: &mut Call, wanted: &OpenTap, cx: &Cx<'_>) -> Result<(), &'static
     Ok(())
 }
 
-fn begin(call: &mut Call, wanted: OpenTap, listener: Option<usize>, kept_from: Nanos, cx: &mut Cx<'_>) {
+fn begin(call: &mut Call, wanted: OpenTap, listener: Option<Place>, kept_from: Nanos, cx: &mut Cx<'_>) {
     let Ears::Open(taps) = &mut call.ears else { return };
     let journal = match wanted.what {
         Use::Listen => None,
@@ -140,16 +147,17 @@ fn begin(call: &mut Call, wanted: OpenTap, listener: Option<usize>, kept_from: N
         tap.begin_unbridged(cx.now);
     }
     if wanted.what == Use::Listen {
-        tap.to = listener.map(|slot| (slot, begin_listening(slot, cx)));
+        tap.to = listener.map(|place| (place.slot, begin_listening(place, cx)));
     }
     taps.push(tap);
 }
 
-fn begin_listening(slot: usize, cx: &mut Cx<'_>) -> Ear {
+fn begin_listening(place: Place, cx: &mut Cx<'_>) -> Ear {
     let (hold_back, now) = (cx.world.settings.hold_back, cx.now);
     cx.world.next_ear += 1;
     let ear = Ear(cx.world.next_ear);
-    cx.world.mixes.entry(slot).or_insert_with(|| Mix::new(hold_back, now)).open(ear);
+    let mix = || Mix::new(hold_back, place.rate, now);
+    cx.world.mixes.entry(place.slot).or_insert_with(mix).open(ear);
     ear
 }
 

@@ -3,6 +3,7 @@
 use super::listening::Ear;
 use super::secured::Peer;
 use super::{Book, FIFTH, MS, Notice, PROMPTS, Party, Span, Spoken, TapAsked, Told, voice};
+use qm_media::codec::Codec;
 use qm_media::journal::read::{Journal, Record};
 use qm_media::protocol::{Event, LegName};
 use qm_media::sim::Sim;
@@ -49,6 +50,8 @@ pub(super) struct LegState {
 pub struct History {
     pub(super) sim: Sim,
     dice: u64,
+    /// What the call and its listeners speak.
+    pub(super) codec: Codec,
     pub(super) now: u64,
     leased_until: u64,
     pub(super) book: Book,
@@ -107,6 +110,7 @@ impl History {
         History {
             sim,
             dice,
+            codec: voice::codec(seed),
             now: 1_000 * MS,
             leased_until: 0,
             book,
@@ -260,7 +264,7 @@ impl History {
         self.tell(
             json!({"do": "set_remote", "call": "c", "leg": LEGS[leg], "address": to.ip(), "port": to.port(),
             "rtcp_port": to.port() + 1, "send_payload_type": 8,
-            "payload_types": {"8": "PCMA/8000", "101": "telephone-event/8000"},
+            "payload_types": {"8": self.codec.kept_as(), "101": "telephone-event/8000"},
             "srtp": self.legs[leg].peer.as_ref().map(Peer::said)}),
         );
     }
@@ -386,8 +390,8 @@ impl History {
         let genuine = self.legs[leg].locked == Some(source) && self.genuine;
         let id = self.book.spoken.len() as u64;
         self.book.spoken.push(Spoken { leg, arrival, genuine });
-        let timestamp = (arrival / 125_000) as u32;
-        self.packet(leg, source, 8, timestamp, &voice::say(leg, id), arrival);
+        let timestamp = (arrival * u64::from(self.codec.clock()) / 1_000_000_000) as u32;
+        self.packet(leg, source, 8, timestamp, &voice::say(self.codec, leg, id), arrival);
     }
 
     pub(super) fn talk(&mut self, leg: usize, late: u64) {
@@ -698,7 +702,7 @@ impl History {
             let asked = self.book.taps.iter().find(|t| t.id == tap).expect("we asked").clone();
             for (packet, payload) in journal.packets() {
                 kept += 1;
-                let Some(id) = voice::number(payload) else {
+                let Some(id) = voice::number(self.codec, payload) else {
                     self.faults.push("kept a key press, or an overlay".into());
                     continue;
                 };

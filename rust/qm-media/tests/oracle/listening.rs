@@ -42,7 +42,8 @@ impl History {
         let phone = his_phone();
         self.tell(json!({"do": "open_leg", "call": call, "leg": leg, "outside": false, "channel": 0}));
         self.tell(json!({"do": "set_remote", "call": call, "leg": leg, "address": phone.ip(),
-            "port": phone.port(), "rtcp_port": 6001, "send_payload_type": 8, "payload_types": {"8": "PCMA/8000"}}));
+            "port": phone.port(), "rtcp_port": 6001, "send_payload_type": 8,
+            "payload_types": {"8": self.codec.kept_as()}}));
     }
 
     pub(super) fn ear_opened(&mut self, call: &str, port: u16) {
@@ -160,7 +161,10 @@ impl History {
         let mut count = 0;
         for (index, ear) in std::mem::take(&mut self.ears).into_iter().enumerate() {
             let packets = ear.heard.iter().map(|(at, audio)| (*at, audio.as_slice()));
-            for heard in voice::heard(packets).into_iter().filter(voice::Heard::is_legible) {
+            if !voice::is_legible(self.codec) {
+                continue;
+            }
+            for heard in voice::heard(self.codec, packets).into_iter().filter(voice::Heard::is_legible) {
                 count += 1;
                 self.faults.extend(self.heard_wrongly(index, &heard));
             }

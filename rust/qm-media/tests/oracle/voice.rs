@@ -4,6 +4,7 @@
 //! soft, so that the sum of both still shows each of them.
 
 use qm_media::codec::Codec;
+use qm_media::codec::g711::Law;
 use std::sync::OnceLock;
 
 /// Signs of a number.
@@ -14,29 +15,50 @@ const LEVELS: [i16; 2] = [8000, 2000];
 /// What G.711 may do to a sum of both.
 const TOLERANCE: i32 = 600;
 
-/// One packet's audio (A-law).
-pub fn say(leg: usize, number: u64) -> Vec<u8> {
-    let mut samples = [0; EDGE + SIGNS + EDGE];
+/// The codec of a history's call. In one that remembers, a packet is what L16 would say: the engine keeps it as it came.
+pub fn codec(seed: u64) -> Codec {
+    match seed % 16 {
+        4 | 12 => Codec::G722,
+        5 | 13 => Codec::L16(8000),
+        6 | 14 => Codec::L16(16_000),
+        7 => Codec::Opus,
+        _ => Codec::Pcma,
+    }
+}
+
+/// Whether what a listener heard can be read.
+pub fn is_legible(codec: Codec) -> bool {
+    codec.is_plain()
+}
+
+/// One packet's audio.
+pub fn say(codec: Codec, leg: usize, number: u64) -> Vec<u8> {
+    let mut samples = [0i16; EDGE + SIGNS + EDGE];
     for (i, sample) in samples[EDGE..EDGE + SIGNS].iter_mut().enumerate() {
         *sample = if number >> i & 1 == 1 { LEVELS[leg] } else { -LEVELS[leg] };
     }
-    Codec::Pcma.encode(&samples)
+    match codec {
+        Codec::Pcma => samples.map(Law::A.encoder()).to_vec(),
+        _ => samples.iter().flat_map(|sample| sample.to_be_bytes()).collect(),
+    }
 }
 
-fn decoded(code: u8) -> i32 {
-    i32::from(Codec::Pcma.decoder()[usize::from(code)])
+fn decoded(codec: Codec, audio: &[u8]) -> Vec<i32> {
+    match codec {
+        Codec::Pcma => audio.iter().map(|code| i32::from(Law::A.decoder()[usize::from(*code)])).collect(),
+        _ => audio.chunks_exact(2).map(|s| i32::from(i16::from_be_bytes([s[0], s[1]]))).collect(),
+    }
 }
 
 /// The number in a packet as it was said.
-pub fn number(payload: &[u8]) -> Option<u64> {
-    let (leg, signs) = match payload.get(EDGE..EDGE + SIGNS) {
-        Some(signs) if payload.len() == 2 * EDGE + SIGNS => {
-            (usize::from(decoded(signs[0]).abs() < 5000), signs)
-        }
+pub fn number(codec: Codec, payload: &[u8]) -> Option<u64> {
+    let samples = decoded(codec, payload);
+    let (leg, signs) = match samples.get(EDGE..EDGE + SIGNS) {
+        Some(signs) if samples.len() == 2 * EDGE + SIGNS => (usize::from(signs[0].abs() < 5000), signs),
         _ => return None,
     };
-    let number = (0..SIGNS).map(|i| u64::from(decoded(signs[i]) > 0) << i).sum();
-    (say(leg, number) == payload).then_some(number)
+    let number = (0..SIGNS).map(|i| u64::from(signs[i] > 0) << i).sum();
+    (say(codec, leg, number) == payload).then_some(number)
 }
 
 /// A stretch of one leg's voice as a listener heard it.
@@ -64,9 +86,10 @@ impl Heard {
 }
 
 /// The two voices in one sample: each loud, soft or not there.
-fn voices(code: u8) -> [i32; 2] {
-    static VOICES: OnceLock<[[i32; 2]; 256]> = OnceLock::new();
-    VOICES.get_or_init(|| std::array::from_fn(|code| told_apart(decoded(code as u8))))[usize::from(code)]
+fn voices(value: i32) -> [i32; 2] {
+    static VOICES: OnceLock<Vec<[i32; 2]>> = OnceLock::new();
+    let all = VOICES.get_or_init(|| (-32768..=32767).map(told_apart).collect());
+    all[(value + 32768) as usize]
 }
 
 fn told_apart(value: i32) -> [i32; 2] {
@@ -76,12 +99,12 @@ fn told_apart(value: i32) -> [i32; 2] {
 }
 
 /// What a listener heard, out of his packets in order: when each was sent, and its audio.
-pub fn heard<'a>(packets: impl Iterator<Item = (u64, &'a [u8])>) -> Vec<Heard> {
+pub fn heard<'a>(codec: Codec, packets: impl Iterator<Item = (u64, &'a [u8])>) -> Vec<Heard> {
     let mut open: [Option<Heard>; 2] = [None, None];
     let mut done = Vec::new();
     for (at, audio) in packets {
-        for code in audio {
-            let voices = voices(*code);
+        for value in decoded(codec, audio) {
+            let voices = voices(value);
             for leg in 0..2 {
                 match (voices[leg], &mut open[leg]) {
                     (0, said) => done.extend(said.take()),
