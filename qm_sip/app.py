@@ -33,6 +33,7 @@ from qm_sip.announce.prompts import PromptLibrary
 from qm_sip.beside import Beside
 from qm_sip.call.call import Call
 from qm_sip.call.capture import agent_of
+from qm_sip.call.media_plan import codecs_in_use
 from qm_sip.call.states import State
 from qm_sip.call.switchboard import Settings, Switchboard
 from qm_sip.call.words import KeeperEvent, Word
@@ -258,6 +259,7 @@ class Server:
                 port_high=media.ports[1],
                 journal_directory=str(self.store.journals),
                 key_directory=str(self.store.keys),
+                codecs=codecs_in_use(config),
             )
         )
         wanted = self._load_prompts(library, config)

@@ -21,6 +21,7 @@ from qm_sip.call.call import ACCEPT, Call
 from qm_sip.call.capture import Capture
 from qm_sip.call.headers import Border, privacy
 from qm_sip.call.headers.session_id import NIL, Pair, new_uuid
+from qm_sip.call.media_plan import voices_of
 from qm_sip.call.security import security_of
 from qm_sip.call.session import read_sdp, unreadable, unrecordable
 from qm_sip.call.way import Way
@@ -203,7 +204,7 @@ class Arrival:
         if path_for(facts, uses) is not MediaPath.RELAY:
             return Intent(decision, None, decision.reasons, idle)
         offer = read_sdp(self.request)
-        problem = (unrecordable(offer, self.security) if offer else None) or (
+        problem = (unrecordable(offer, self.security, voices_of(config, facts)) if offer else None) or (
             None if self.board.engine_up else "engine"
         )
         if problem == "no-audio":

@@ -28,7 +28,7 @@ from qm_sip.call.headers import In, reason
 from qm_sip.call.headers.session_id import SessionIds
 from qm_sip.call.keypad import Keypad
 from qm_sip.call.listening import Listening
-from qm_sip.call.media_plan import Direct, Relay, other
+from qm_sip.call.media_plan import Direct, Relay, other, voices_of
 from qm_sip.call.objection import Objections
 from qm_sip.call.passing import Passing
 from qm_sip.call.pausing import Pausing
@@ -95,7 +95,8 @@ class Call:
         self.private, self.objections, self.pausing = PrivateCall(self), Objections(self), Pausing(self)
         self.transfers, self.pbx = Transfers(self), Pbx(self)
         self.listeners: dict[str, Listening] = {}  # by the tap that each hears
-        plan = Relay(self.id, desk.media.send) if capture else Direct()
+        voices = voices_of(config, facts)
+        plan = Relay(self.id, desk.media.send, voices) if capture else Direct()
         self.exchange = Exchange(desk.ua, desk.media.send, book, plan, self.legs)
         self.exchange.carry = lambda leg, message: self.way.borders[leg].carry(message, In.OFFER)
         for leg in BOTH:
@@ -293,7 +294,7 @@ class Call:
             return self.exchange.towards("callee", caller.theirs)
         if caller.said is None and caller.theirs is not None:
             return self.exchange.towards("callee", caller.theirs)
-        return plan.offer(self.exchange.sessions["callee"], caller.voices)
+        return plan.offer(self.exchange.sessions["callee"], caller.agreed)
 
     def heard(self, leg: LegName, message: Request | Response) -> None:
         """Every message of either leg, before it is acted upon."""

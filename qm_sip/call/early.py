@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from qm_sip.call import headers
 from qm_sip.call.media_plan import Relay
-from qm_sip.call.session import read_sdp, same, unrecordable
+from qm_sip.call.session import read_sdp, same
 from qm_sip.media.protocol import LegName
 from qm_sip.sip.body import description
 from qm_sip.sip.message import Request, Response
@@ -145,7 +145,7 @@ class Early:
     def _answer_ourselves(self, leg: LegName, plan: Relay, request: Request, theirs: Sdp, now: float) -> None:
         """On a relayed call its audio ends here, and nobody hears it yet: the engine learns of it at the answer."""
         call, session = self._call, self._call.exchange.sessions[leg]
-        if unrecordable(theirs, session.security) is not None or leg == "caller":
+        if unrecordable(theirs, session.security, plan.voices) is not None or leg == "caller":
             call.desk.ua.reject_offer(call.legs[leg], 488, now=now)
             return
         self._said[request.from_.tag or ""] = session.theirs = theirs

@@ -20,6 +20,7 @@ from qm_sip.media import protocol
 from qm_sip.media.protocol import LegName
 from qm_sip.policy.facts import SpanState
 from qm_sip.sip.body import description
+from qm_sip.sip.codecs import COMPANIONS, EVERY, Voices
 from qm_sip.sip.events import LegId
 from qm_sip.sip.message import Message, Request, Response
 from qm_sip.sip.sdp import Direction, Sdp, with_direction
@@ -60,6 +61,11 @@ class Exchange:
         self._absent: LegName | None = None  # whose place is empty, or being taken by another leg
         self._follow: set[LegName] = set()  # whose answer may change what the other has been told
 
+    @property
+    def voices(self) -> Voices:
+        """What the two may speak."""
+        return self.plan.voices if isinstance(self.plan, Relay) else EVERY
+
     # ---------------------------------------------------------------- the first exchange
 
     def learn(self, leg: LegName, sdp: Sdp | None) -> None:
@@ -67,11 +73,13 @@ class Exchange:
         if sdp is None or self.cannot_relay(leg, sdp):
             return
         self.sessions[leg].theirs = sdp
-        self.plan.learned(leg, sdp, self.sessions[leg].security)
+        self.plan.learned(self.sessions[leg], sdp)
 
     def cannot_relay(self, leg: LegName, sdp: Sdp) -> bool:
         """Whether the call is relayed, and what that leg says cannot be."""
-        return isinstance(self.plan, Relay) and unrecordable(sdp, self.sessions[leg].security) is not None
+        return isinstance(self.plan, Relay) and bool(
+            unrecordable(sdp, self.sessions[leg].security, self.plan.voices)
+        )
 
     def towards(self, leg: LegName, sdp: Sdp | None, *, answers: bool = False) -> bytes | None:
         return None if sdp is None else self.plan.towards(self.sessions[leg], sdp, answers=answers)
@@ -329,8 +337,9 @@ class Exchange:
 
     def _spoken(self, theirs: Sdp, rest: LegSession) -> Sdp:
         """Relayed, both sides must speak the same: nothing is transcoded."""
-        voices = (*rest.voices, "telephone-event")
-        return only(theirs, voices) if isinstance(self.plan, Relay) else theirs
+        if not isinstance(self.plan, Relay):
+            return theirs
+        return only(theirs, (*(rest.agreed or self.plan.voices.names), *COMPANIONS))
 
     def put(self, session: LegSession, now: float) -> None:
         """Another leg is in that place from now on. Nothing is sent until `joined`: who it is comes first (I5)."""

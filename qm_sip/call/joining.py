@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from qm_sip.call.media_plan import other
 from qm_sip.call.seat import Leaving, Newcomer, called_now, renamed, take
-from qm_sip.call.session import unrecordable
 from qm_sip.call.states import State
 from qm_sip.call.target import NotSent
 from qm_sip.media.protocol import LegName
@@ -41,7 +40,7 @@ def join(
     if not call.relayed and second.relayed:
         keep, here, give, there = second, at, call, leg
     far = give.exchange.sessions[other(there)]
-    if far.theirs is None or (keep.relayed and not _unused(give) and unrecordable(far.theirs, far.security)):
+    if far.theirs is None or (keep.relayed and not _unused(give) and unrecordable(far.theirs, far.security, keep.exchange.voices)):
         raise NotSent(488)
     accept()
     was = _move(keep, here, give, other(there), now)

@@ -133,10 +133,10 @@ class ServiceCall:
 
     def _learn(self, theirs: Sdp) -> None:
         self._session.theirs = theirs
-        self._plan.learned("caller", theirs, self._session.security)
+        self._plan.learned(self._session, theirs)
 
     def _unusable(self, theirs: Sdp) -> bool:
-        return unrecordable(theirs, self._session.security) is not None
+        return unrecordable(theirs, self._session.security, self._plan.voices) is not None
 
     def no_sockets(self, now: float) -> None:
         """The engine cannot: the caller gets 503."""

@@ -16,6 +16,7 @@ from qm_sip.call.security import PLAIN, Role, Security
 from qm_sip.media import protocol
 from qm_sip.media.protocol import Directionality, LegName
 from qm_sip.sip.body import description
+from qm_sip.sip.codecs import COMPANIONS, EVERY, KEPT, Voices, rtpmap, spoken, voice_of
 from qm_sip.sip.message import Request, Response
 from qm_sip.sip.sdp import (
     Direction,
@@ -29,8 +30,6 @@ from qm_sip.sip.sdp import (
     with_record,
 )
 
-VOICES = ("PCMA", "PCMU")
-KEPT = (*VOICES, "telephone-event")
 HELD = frozenset({Direction.SENDONLY, Direction.INACTIVE})
 SILENCED = frozenset({Direction.RECVONLY, Direction.INACTIVE})  # what one answers who is held
 
@@ -70,12 +69,10 @@ class LegSession:
         return None if self._bare is None else self.dress(self._bare, role if self._relayed else None)
 
     @property
-    def voices(self) -> tuple[str, ...]:
-        """The voices to offer elsewhere so that nothing needs transcoding: the one agreed here, both if none
-        is.
-        """
-        agreed = [codec.name for codec in codecs(Sdp.parse(self.said))] if self.said else []
-        return tuple(name for name in agreed if name in VOICES)[:1] or VOICES
+    def agreed(self) -> tuple[str, ...]:
+        """The voice to offer elsewhere so that nothing needs transcoding: the one agreed here, if one is."""
+        said = codecs(Sdp.parse(self.said)) if self.said else []
+        return tuple(voice for one in said if (voice := voice_of(one)))[:1]
 
     def repeats(self, sdp: Sdp) -> bool:
         """Whether the peer offers again what stands already: a session refresh (RFC 4028 section 7.4)."""
@@ -106,15 +103,13 @@ def unreadable(message: Request | Response) -> bool:
 
 
 def codecs(sdp: Sdp) -> list[Format]:
-    """The audio stream's encodings that the engine knows: 8 kHz, one channel."""
-    audio = sdp.audio
-    found = audio.codecs if audio else ()
-    return [codec for codec in found if codec.name in KEPT and (codec.clock, codec.channels) == (8000, 1)]
+    """The audio stream's encodings that the engine knows."""
+    return spoken(sdp.audio.codecs if sdp.audio else (), KEPT)
 
 
 def first_voice(sdp: Sdp) -> Format | None:
     """The first encoding named that can be recorded."""
-    return next((codec for codec in codecs(sdp) if codec.name in VOICES), None)
+    return next((one for one in codecs(sdp) if voice_of(one)), None)
 
 
 def holds(sdp: Sdp) -> bool:
@@ -123,7 +118,7 @@ def holds(sdp: Sdp) -> bool:
     return audio is not None and sdp.direction_of(audio) in HELD
 
 
-def unrecordable(sdp: Sdp, security: Security = PLAIN) -> str | None:
+def unrecordable(sdp: Sdp, security: Security = PLAIN, voices: Voices = EVERY) -> str | None:
     """Why the engine cannot relay and record what this offers: no-audio, encrypted, unencrypted (and that is required),
     codec, address. None: it can.
     """
@@ -132,7 +127,7 @@ def unrecordable(sdp: Sdp, security: Security = PLAIN) -> str | None:
         return "no-audio"
     if (problem := security.problem(audio)) is not None:
         return problem
-    if not first_voice(sdp):
+    if not _has_voice(sdp, voices.names):
         return "codec"
     return None if is_one_host(sdp.address_of(audio)) else "address"
 
@@ -149,15 +144,15 @@ def is_one_host(address: str | None) -> bool:
     return "%" not in str(found) and not found.is_multicast and str(found) != "255.255.255.255"
 
 
-def only(sdp: Sdp, names: Collection[str] = KEPT) -> Sdp:
+def only(sdp: Sdp, names: Collection[str] = KEPT, *, ordered: bool = False) -> Sdp:
     """Leave these encodings alone in the audio; what has none of them is as it was, and whoever is told of it may
     refuse it.
     """
-    return keep_formats(sdp, names) if _has_voice(sdp, names) else sdp
+    return keep_formats(sdp, names, ordered=ordered) if _has_voice(sdp, names) else sdp
 
 
 def _has_voice(sdp: Sdp, names: Collection[str]) -> bool:
-    return any(codec.name in VOICES and codec.name in names for codec in codecs(sdp))
+    return any(voice_of(one) in names for one in codecs(sdp))
 
 
 def as_many_streams(sdp: Sdp, before: Sdp | None) -> Sdp:
@@ -173,13 +168,21 @@ def answering(offered: Sdp, heard_at: Sdp, *, relayed: bool = False) -> Sdp | No
     audio, theirs = offered.audio, heard_at.audio
     if audio is None or theirs is None or not (relayed or _both_plain(offered, heard_at)):
         return None
-    common = [codec.name for codec in codecs(offered) if codec.name in {c.name for c in codecs(heard_at)}]
+    there = {voice_of(one) for one in codecs(heard_at)}
+    common = [voice for one in codecs(offered) if (voice := voice_of(one)) in there and voice is not None]
     address = heard_at.address_of(theirs) or "0.0.0.0"
-    if not set(common) & set(VOICES):
+    if not common:
         return None
     way = heard_at.direction_of(theirs)
     return answer(
-        offered, 0, 0, address, theirs.port, names=common, direction=way, rtcp_port=theirs.rtcp_port
+        offered,
+        0,
+        0,
+        address,
+        theirs.port,
+        names=(*common, *COMPANIONS),
+        direction=way,
+        rtcp_port=theirs.rtcp_port,
     )
 
 
@@ -187,23 +190,30 @@ def _both_plain(one: Sdp, other: Sdp) -> bool:
     return unrecordable(one) is None and unrecordable(other) is None
 
 
-def remote(call: str, leg: LegName, sdp: Sdp, security: Security = PLAIN) -> protocol.SetRemote | None:
-    """What the engine must know of this leg's peer; None if there is no audio to relay."""
+def remote(call: str, leg: LegSession, sdp: Sdp) -> protocol.SetRemote | None:
+    """What the engine must know of this leg's peer; None if there is no audio to relay. What we told him last counts
+    too: he may use our payload numbers towards us (RFC 3264 6.1).
+    """
     audio, voice = sdp.audio, first_voice(sdp)
     if audio is None or audio.rejected or voice is None:
         return None
     return protocol.SetRemote(
         call=call,
-        leg=leg,
+        leg=leg.name,
         address=sdp.address_of(audio) or "0.0.0.0",
         port=audio.port,
         rtcp_port=audio.rtcp_port or min(audio.port + 1, 65535),
-        payload_types={str(codec.payload_type): f"{codec.name}/{codec.clock}" for codec in codecs(sdp)},
+        payload_types=_numbers(sdp),
+        our_payload_types=_numbers(Sdp.parse(leg.said)) if leg.said else {},
         send_payload_type=voice.payload_type,
         ptime_ms=audio.ptime or 20,
         direction=_OURS[sdp.direction_of(audio)],
-        srtp=security.keys(audio),
+        srtp=leg.security.keys(audio),
     )
+
+
+def _numbers(sdp: Sdp) -> dict[str, str]:
+    return {str(one.payload_type): rtpmap(one) for one in codecs(sdp)}
 
 
 # What the peer may do as it says it, seen from our side.

@@ -22,6 +22,7 @@ from qm_sip.config.duration import Duration
 from qm_sip.policy.facts import Direction, LineKind
 
 Announce = Literal["before-ring", "on-answer", "receipt"]
+Codec = Literal["PCMA", "PCMU", "G722", "opus", "L16", "L16/8000", "L16/16000"]
 Capture = Literal["none", "sample", "on-request", "trigger", "all"]
 
 
@@ -192,6 +193,11 @@ class Customer(Model):
     """A prompt that failed is not played again: the call goes on unrecorded."""
     prompt_max: DurationSetting = Duration.parse("15s")
     """Advice is given above this length of the prompt. Unit: time."""
+    codecs: tuple[Codec, ...] = ()
+    """Codecs of calls that pass through here, in the order they are wanted: PCMA, PCMU, G722, opus, L16. Others are
+    negotiated away; a call that offers none of them is not recorded, and goes direct. Empty: all but L16, in the order
+    the parties prefer; where we answer before the other side is known, G.711 if it is offered.
+    """
     opt_out: bool = True
     """Whether the customer can object. False only with a legal duty or contract evidence (WP-26)."""
     opt_out_key: Literal["9"] = "9"

@@ -44,6 +44,7 @@ class Configure(Command):
     lease_ms: int = 3000
     chunk_ms: int = 250
     media_timeout_ms: int = 30000
+    codecs: list[str] = field(default_factory=list)  # prompts and tones are made ready in these
 
 
 @dataclass(frozen=True)
@@ -120,11 +121,12 @@ class SetRemote(Command):
     address: str
     port: int
     rtcp_port: int
-    payload_types: dict[str, str]  # "8": "PCMA/8000", "0": "PCMU/8000", "101": "telephone-event/8000"
+    payload_types: dict[str, str]  # "8": "PCMA/8000", "96": "opus/48000/2", "101": "telephone-event/8000"
     send_payload_type: int  # the audio payload type we use when we make packets for this leg (prompts)
     ptime_ms: int = 20
     direction: Directionality = "sendrecv"
     symmetric: bool = True
+    our_payload_types: dict[str, str] = field(default_factory=dict)  # what we told him: he may use these too
     srtp: Srtp | None = None  # plain RTP
 
     def to_json(self) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """Session descriptions: what a B2BUA reads of them, and the few edits it makes.
 
-RFC 8866 for the lines, RFC 3264 for offers and answers, RFC 3605 (a=rtcp), RFC 4733 (telephone-event). We
+RFC 8866 for the lines, RFC 3264 for offers and answers, RFC 3605 (a=rtcp). We
 own `o=` of each leg (RFC 3264 5, 8): its session id for the life of the leg, its version up by one per
 change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from qm_sip.sip.codecs import offered as offered_formats
+from qm_sip.sip.codecs import rtpmap, spoken, voice_of
 from qm_sip.sip.sdp_model import (
     DIRECTIONS,
     Direction,
@@ -19,7 +21,6 @@ from qm_sip.sip.sdp_model import (
     Origin,
     Sdp,
     SdpError,
-    encoding,
     number_up_to,
 )
 
@@ -38,6 +39,7 @@ __all__ = [
     "rewrite_origin",
     "with_direction",
     "with_media",
+    "with_numbers_of",
     "with_record",
     "without_record",
 ]
@@ -131,18 +133,62 @@ def reject_stream(stream: Media) -> Media:
     return Media((" ".join([f"m={stream.fields[0]} 0 {stream.protocol}", *formats]),))
 
 
-def keep_formats(sdp: Sdp, names: Collection[str] = ("PCMA", "PCMU", "telephone-event")) -> Sdp:
-    """Leave only these encodings (8 kHz, one channel) in the audio, with their rtpmap and fmtp. SdpError
-    if no voice is left."""
-    wanted = {encoding(name) for name in names}
+def keep_formats(
+    sdp: Sdp, names: Collection[str] = ("PCMA", "PCMU", "telephone-event"), *, ordered: bool = False
+) -> Sdp:
+    """Leave only these voices and what goes with them in the audio, with their rtpmap and fmtp; `ordered`: in that
+    order. SdpError if no voice is left.
+    """
     target = sdp.audio
     if target is None:
         raise SdpError("the session description has no audio")
-    kept = [f for f in target.codecs if f.name in wanted and f.clock == 8000 and f.channels == 1]
-    if all(f.name == "telephone-event" for f in kept):
+    kept = spoken(target.codecs, names, ordered=ordered)
+    if not any(voice_of(one) for one in kept):
         raise SdpError("none of the audio formats offered is spoken here")
-    stream = _only(target, {f.payload_type for f in kept})
+    stream = _only(target, [one.payload_type for one in kept])
     return sdp.with_media_at(sdp.media.index(target), stream)
+
+
+def with_numbers_of(sdp: Sdp, like: Sdp | None) -> Sdp:
+    """The audio under the payload numbers that the reader himself gave the same encodings: one leg knows an encoding
+    under one number (RFC 3264 8.3.2), whatever the other leg calls it.
+    """
+    target, theirs = sdp.audio, like.audio if like is not None else None
+    if target is None or theirs is None:
+        return sdp
+    shapes = {_shape(one): one.payload_type for one in reversed(theirs.codecs)}
+    new = {one.payload_type: shapes[_shape(one)] for one in target.codecs if _shape(one) in shapes}
+    for one in target.codecs:
+        if one.payload_type not in new:
+            new[one.payload_type] = _free(one.payload_type, new)
+    if all(old == number for old, number in new.items()) or len(set(new.values())) < len(new):
+        return sdp
+    lines = [_m_line(target, port=target.port, formats=[_renumbered(word, new) for word in target.formats])]
+    lines += [_line_renumbered(line, new) for line in target.lines[1:]]
+    return sdp.with_media_at(sdp.media.index(target), Media(tuple(lines)))
+
+
+def _shape(one: Format) -> tuple[str, int, int]:
+    return one.name, one.clock, one.channels
+
+
+def _free(number: int, taken: Mapping[int, int]) -> int:
+    """That number, or another dynamic one if it stands for something else."""
+    used = set(taken.values())
+    return next((n for n in (number, *range(127, 95, -1)) if n not in used), number)
+
+
+def _renumbered(word: str, new: Mapping[int, int]) -> str:
+    number = number_up_to(word, 127)
+    return word if number is None else str(new.get(number, number))
+
+
+def _line_renumbered(line: str, new: Mapping[int, int]) -> str:
+    key, colon, value = line.partition(":")
+    if key not in ("a=rtpmap", "a=fmtp", "a=rtcp-fb") or not value.split():
+        return line
+    word = value.split(None, 1)[0]
+    return f"{key}{colon}{value.replace(word, _renumbered(word, new), 1)}"
 
 
 def with_direction(sdp: Sdp, direction: Direction) -> Sdp:
@@ -182,8 +228,6 @@ def _of_record(line: str) -> bool:
 
 # ---------------------------------------------------------------------- building
 
-_NUMBERS: Final = {"PCMU": 0, "PCMA": 8, "telephone-event": 101}
-
 
 def offer(
     session_id: int,
@@ -195,9 +239,9 @@ def offer(
     direction: Direction = Direction.SENDRECV,
     rtcp_port: int | None = None,
 ) -> Sdp:
-    """An offer of our own: one audio stream in the encodings we speak."""
-    numbers = [(_NUMBERS[encoding(name)], encoding(name)) for name in names]
-    return _build(session_id, version, address, [_stream(port, numbers, direction, address, rtcp_port)])
+    """An offer of our own: one audio stream in these voices."""
+    formats = offered_formats(names)
+    return _build(session_id, version, address, [_stream(port, formats, direction, address, rtcp_port)])
 
 
 def answer(
@@ -216,11 +260,10 @@ def answer(
     upon."""
     target = keep_formats(offered, names).audio
     assert target is not None
-    numbers = [(f.payload_type, f.name) for f in target.codecs]
     chosen = offered.audio
     way = direction or offered.direction_of(target).mirrored
     streams = [
-        _stream(port, numbers, way, address, rtcp_port) if media is chosen else reject_stream(media)
+        _stream(port, target.codecs, way, address, rtcp_port) if media is chosen else reject_stream(media)
         for media in offered.media
     ]
     return _build(session_id, version, address, streams)
@@ -233,13 +276,13 @@ def _build(session_id: int, version: int, address: str, media: Iterable[Media]) 
 
 
 def _stream(
-    port: int, numbers: list[tuple[int, str]], direction: Direction, address: str, rtcp_port: int | None
+    port: int, formats: Sequence[Format], direction: Direction, address: str, rtcp_port: int | None
 ) -> Media:
-    lines = [" ".join([f"m=audio {port} RTP/AVP", *(str(number) for number, _ in numbers)])]
-    for number, name in numbers:
-        lines.append(f"a=rtpmap:{number} {name}/8000")
-        if name == "telephone-event":
-            lines.append(f"a=fmtp:{number} 0-16")
+    lines = [" ".join([f"m=audio {port} RTP/AVP", *(str(one.payload_type) for one in formats)])]
+    for one in formats:
+        lines.append(f"a=rtpmap:{one.payload_type} {rtpmap(one)}")
+        if one.name == "telephone-event":
+            lines.append(f"a=fmtp:{one.payload_type} 0-16")
     lines.append("a=ptime:20")
     if rtcp_port is not None and rtcp_port != port + 1:
         lines.append(f"a=rtcp:{rtcp_port} IN {_family(address)} {address}")
@@ -270,10 +313,9 @@ def _m_line(stream: Media, *, port: int, formats: Iterable[str] | None = None) -
     return " ".join([f"m={words[0]}", str(port), words[2], *(words[3:] if formats is None else formats)])
 
 
-def _only(stream: Media, numbers: set[int]) -> Media:
-    """A stream without the other payload types, and without their rtpmap, fmtp and rtcp-fb."""
-    kept = [word for word in stream.formats if number_up_to(word, 127) in numbers]
-    lines = [_m_line(stream, port=stream.port, formats=kept)]
+def _only(stream: Media, numbers: Sequence[int]) -> Media:
+    """A stream without the other payload types, and without their rtpmap, fmtp and rtcp-fb; in that order."""
+    lines = [_m_line(stream, port=stream.port, formats=map(str, numbers))]
     for line in stream.lines[1:]:
         key, _, value = line[2:].partition(":")
         if line[:2] == "a=" and key in ("rtpmap", "fmtp", "rtcp-fb"):

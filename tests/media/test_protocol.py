@@ -17,7 +17,8 @@ RUST = (Path(__file__).parents[2] / "rust/qm-media/src/protocol.rs").read_text()
 SAMPLE: dict[str, Any] = {"str": "x", "int": 7, "bool": True, "list[str]": [], "dict[str, Any]": {}}
 VALUES: dict[str, Any] = {
     "address": "127.0.0.1", "leg": "caller", "tone": "ringback", "use": "record", "direction": "sendrecv",
-    "payload_types": {"8": "PCMA/8000"}, "send_payload_type": 8, "recipients": {}, "already_informed": None,
+    "payload_types": {"8": "PCMA/8000"}, "our_payload_types": {"8": "PCMA/8000"}, "codecs": [],
+    "send_payload_type": 8, "recipients": {}, "already_informed": None,
     "codes": {"*1": "private"}, "receipt": {"token": "x", "subject": "x", "lasts_ms": 7},
     "to": {"call": "x", "leg": "caller"}, "srtp": None,
 }  # fmt: skip

@@ -28,7 +28,7 @@ pub struct Remote {
     pub direction: Direction,
     pub ptime: Nanos,
     pub send_payload_type: u8,
-    /// What the peer's numbers stand for, and those that come from it: ours, and its own where we said nothing.
+    /// What the peer's numbers stand for, and those that may come from it: its own, and ours where it said nothing.
     theirs: [Option<Codec>; 128],
     coming: [Option<Codec>; 128],
 }
@@ -38,7 +38,7 @@ impl Remote {
     pub fn new(command: &SetRemote) -> Result<Remote, &'static str> {
         let theirs = named(&command.payload_types)?;
         let mut coming = named(&command.our_payload_types)?;
-        coming.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours = ours.or(theirs));
+        coming.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours = theirs.or(*ours));
         let own = theirs.get(usize::from(command.send_payload_type)).copied().flatten();
         let Some(own) = own.filter(|codec| codec.is_audio()) else {
             return Err("bad-send-payload-type");

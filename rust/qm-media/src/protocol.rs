@@ -186,7 +186,7 @@ pub struct SetRemote {
     pub rtcp_port: u16,
     /// What the peer said: the numbers it wants to get.
     pub payload_types: BTreeMap<String, String>,
-    /// What we said to it: the numbers it should send. Its own are understood too.
+    /// What we told it: it may send these too (RFC 3264 section 6.1).
     #[serde(default)]
     pub our_payload_types: BTreeMap<String, String>,
     pub send_payload_type: u8,

@@ -21,7 +21,7 @@ pub fn codec(seed: u64) -> Codec {
         4 | 12 => Codec::G722,
         5 | 13 => Codec::L16(8000),
         6 | 14 => Codec::L16(16_000),
-        7 => Codec::Opus,
+        7 if seed % 64 == 7 => Codec::Opus,
         _ => Codec::Pcma,
     }
 }
