@@ -13,6 +13,15 @@ def run(fd: int, begun: Callable[[], None] | None = None) -> None:
     `begun` is called by the packet thread, which is this one, once the other threads have begun.
     """
 
+class Decoder:
+    """One sender's payloads as samples of one rate, in the order they are heard (the renderer's)."""
+
+    def __init__(self, rate: int) -> None: ...
+    def decode(self, codec: str, payloads: bytes, sizes: list[int], spans: list[int]) -> bytes:
+        """Payloads of these sizes, one after the other: 16-bit samples of this machine's order, so many for each; what
+        cannot be decoded is silence of its length.
+        """
+
 class Sim:
     """The engine on virtual time (ns): sockets, journals are memory; ids, keys, SSRCs follow the seed."""
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from qm_sip.call import headers
 from qm_sip.call.media_plan import Relay
-from qm_sip.call.session import read_sdp, same
+from qm_sip.call.session import read_sdp, same, unrecordable
 from qm_sip.media.protocol import LegName
 from qm_sip.sip.body import description
 from qm_sip.sip.message import Request, Response

@@ -40,7 +40,9 @@ def join(
     if not call.relayed and second.relayed:
         keep, here, give, there = second, at, call, leg
     far = give.exchange.sessions[other(there)]
-    if far.theirs is None or (keep.relayed and not _unused(give) and unrecordable(far.theirs, far.security, keep.exchange.voices)):
+    if far.theirs is None or (
+        keep.relayed and not _unused(give) and unrecordable(far.theirs, far.security, keep.exchange.voices)
+    ):
         raise NotSent(488)
     accept()
     was = _move(keep, here, give, other(there), now)

@@ -99,7 +99,9 @@ def _newcomer(board: Switchboard, event: sip.CallOffered, call: Call, at: LegNam
     session.theirs = theirs = read_sdp(request)
     session.socket = call.exchange.sessions[at].socket
     other = call.exchange.description_for(session)
-    spoken = theirs is not None and not (call.relayed and unrecordable(theirs, security, call.exchange.voices))
+    spoken = theirs is not None and not (
+        call.relayed and unrecordable(theirs, security, call.exchange.voices)
+    )
     if (
         theirs is None
         or other is None

@@ -217,7 +217,10 @@ class Blind:
         if (
             self.over
             or theirs is None
-            or (self._call.relayed and unrecordable(theirs, self._session.security, self._call.exchange.voices))
+            or (
+                self._call.relayed
+                and unrecordable(theirs, self._session.security, self._call.exchange.voices)
+            )
         ):
             self._call.desk.ua.bye(self._new, now=now)
             self._failed(487 if self.over else 488, now)

@@ -23,7 +23,7 @@ from qm_sip.recorder import flac
 from qm_sip.recorder.journal import KEY_BYTES, JournalError, read_envelope, read_journal
 from qm_sip.recorder.render import Rendered, render
 from qm_sip.recorder.rows import Recording
-from qm_sip.recorder.timeline import CHANNELS, RATE
+from qm_sip.recorder.timeline import CHANNELS
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def verify(data: bytes, recording: Recording) -> Verdict:
         checks |= _check_tags(flac.read_tags(data), recording)
         sound = soundfile.info(io.BytesIO(data))
         checks["channels"] = sound.channels == CHANNELS
-        checks["rate"] = sound.samplerate == RATE
+        checks["rate"] = sound.samplerate == recording.facts.get("rate", 8000)
         checks["length"] = sound.frames == recording.facts.get("frames")
     except (flac.FlacError, soundfile.LibsndfileError):
         checks["flac"] = False

@@ -80,7 +80,9 @@ class Header:
 
 
 class Packet(NamedTuple):
-    """One RTP packet as it arrived; `law` is the codec in force when it came ("PCMA", "PCMU", other)."""
+    """One RTP packet as it arrived; `law` is the codec in force when it came: its name, and its clock if that is not
+    8000 ("PCMA", "G722", "OPUS/48000/2").
+    """
 
     channel: int
     sequence: int
@@ -290,7 +292,7 @@ def _read_rare(kind: int, body: bytes, found: _Found) -> bool:
     if kind == CODEC:
         if len(body) < 3:
             return False
-        found.codecs[body[0], body[1]] = body[2:].decode("utf-8", "replace").partition("/")[0].upper()
+        found.codecs[body[0], body[1]] = body[2:].decode("utf-8", "replace").upper().removesuffix("/8000")
     elif kind == CUT:
         if len(body) != _TWO_TIMES.size:
             return False

@@ -23,7 +23,7 @@ import soundfile
 
 from qm_sip.recorder import flac
 from qm_sip.recorder.journal import Journal, JournalEmpty, JournalError
-from qm_sip.recorder.timeline import CHANNELS, RATE, Timeline, blocks, lay_out
+from qm_sip.recorder.timeline import CHANNELS, Timeline, blocks, lay_out
 
 # libFLAC's level 2 of 8 (soundfile counts 0 to 1): a quarter less time than its default, for 3 % more bytes.
 COMPRESSION = 0.25
@@ -68,7 +68,13 @@ def encode(timeline: Timeline) -> bytes:
     """Encode a timeline as FLAC, a minute at a time."""
     memory = io.BytesIO()
     with soundfile.SoundFile(
-        memory, "w", RATE, CHANNELS, subtype="PCM_16", format="FLAC", compression_level=COMPRESSION
+        memory,
+        "w",
+        timeline.rate,
+        CHANNELS,
+        subtype="PCM_16",
+        format="FLAC",
+        compression_level=COMPRESSION,
     ) as sink:
         for block in blocks(timeline):
             sink.write(block)
@@ -92,7 +98,10 @@ def tags_of(journal: Journal, timeline: Timeline) -> Iterator[tuple[str, str]]:
         yield "QM_DELETE_AFTER", f"{purpose} {until}"
     yield "QM_CHANNELS", "customer agent"
     for state, begin, end in timeline.gaps:
-        yield "QM_GAP", f"{state} {begin / RATE:.3f} {end / RATE:.3f}"
+        yield "QM_GAP", f"{state} {begin / timeline.rate:.3f} {end / timeline.rate:.3f}"
+    for side, track in zip(("customer", "agent"), timeline.tracks, strict=True):
+        if track.comfort:
+            yield "QM_COMFORT_NOISE", f"{side} {track.comfort / timeline.rate:.3f}"
 
 
 def _text(given: Mapping[str, Any], name: str) -> str:

@@ -28,7 +28,6 @@ from qm_sip.recorder.journal import (
     read_key,
 )
 from qm_sip.recorder.render import Rendered, Sealed, render, seal
-from qm_sip.recorder.timeline import RATE
 
 NICENESS = 10
 
@@ -103,7 +102,7 @@ def _result(job: RenderJob, rendered: Rendered, sealed: Sealed, cpu: float) -> R
         sealed_sha256=sealed.sha256,
         wrapped=dict(sealed.wrapped),
         frames=rendered.timeline.length,
-        rate=RATE,
+        rate=rendered.timeline.rate,
         packets=sum(len(track.sizes) for track in tracks),
         lost=sum(track.lost for track in tracks),
         duplicates=sum(track.duplicates for track in tracks),

@@ -405,7 +405,11 @@ def test_an_offer_without_audio_or_without_sense_gets_488(body: bytes, status: i
 @pytest.mark.parametrize(
     ("place", "formats", "why"),
     [
-        (b"127.0.0.20", b"9\r\na=rtpmap:9 G722/8000", "codec-not-recordable"),
+        (
+            b"127.0.0.20",
+            b"18 97\r\na=rtpmap:18 G729/8000\r\na=rtpmap:97 AMR-WB/16000",
+            "codec-not-recordable",
+        ),
         (b"media.example", b"8", "media-address"),
     ],
 )

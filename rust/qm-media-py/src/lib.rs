@@ -35,6 +35,42 @@ fn address(ip: &str, port: u16) -> PyResult<SocketAddr> {
 
 type Datagram<'py> = (u16, String, u16, Bound<'py, PyBytes>, u64);
 
+/// One sender's payloads as samples of one rate: what the renderer hears.
+#[pyclass(module = "qm_sip._media", unsendable)]
+struct Decoder {
+    decoder: qm_media::codec::speech::Decoder,
+}
+
+#[pymethods]
+impl Decoder {
+    #[new]
+    fn new(rate: u32) -> Decoder {
+        Decoder { decoder: qm_media::codec::speech::Decoder::new(rate) }
+    }
+
+    fn decode<'py>(
+        &mut self,
+        py: Python<'py>,
+        codec: &str,
+        payloads: &[u8],
+        sizes: Vec<usize>,
+        spans: Vec<usize>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let codec = qm_media::codec::Codec::from_name(codec);
+        let codec = codec.ok_or_else(|| PyValueError::new_err("a codec that is not known"))?;
+        let (mut samples, mut rest) = (Vec::with_capacity(spans.iter().sum()), payloads);
+        for (size, span) in sizes.into_iter().zip(spans) {
+            let (payload, after) = rest.split_at(size.min(rest.len()));
+            let whole = samples.len() + span;
+            self.decoder.decode(codec, payload, &mut samples);
+            samples.resize(whole, 0i16);
+            rest = after;
+        }
+        let octets: Vec<u8> = samples.iter().flat_map(|sample| sample.to_ne_bytes()).collect();
+        Ok(PyBytes::new(py, &octets))
+    }
+}
+
 /// The engine on virtual time: sockets, journals and clock are memory.
 #[pyclass(module = "qm_sip._media", unsendable)]
 struct Sim {
@@ -140,5 +176,6 @@ impl Sim {
 #[pymodule]
 fn _media(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(run, module)?)?;
+    module.add_class::<Decoder>()?;
     module.add_class::<Sim>()
 }

@@ -374,7 +374,12 @@ impl Leg {
 
     /// Write a payload that is passed to this leg with the overlay in it. Its length, how many samples of 8 kHz those are,
     /// and whether that ends the overlay. `None`: there is none, or nobody can say it again.
-    pub fn overlay_on(&mut self, payload_type: u8, audio: &[u8], out: &mut [u8]) -> Option<(usize, usize, bool)> {
+    pub fn overlay_on(
+        &mut self,
+        payload_type: u8,
+        audio: &[u8],
+        out: &mut [u8],
+    ) -> Option<(usize, usize, bool)> {
         let overlay = self.overlay.as_ref()?;
         let codec = self.remote.as_ref()?.sent_as(payload_type).filter(|codec| codec.is_audio())?;
         let (at, sound) = (overlay.at(), &overlay.prompt.sound);

@@ -146,7 +146,8 @@ fn mix(law: Law, audio: &mut [u8], more: &[u8]) {
 /// The same of L16.
 fn mix_l16(audio: &mut [u8], more: &[u8]) {
     for (octets, other) in audio.chunks_exact_mut(2).zip(more.chunks_exact(2)) {
-        let (one, two) = (i16::from_be_bytes([octets[0], octets[1]]), i16::from_be_bytes([other[0], other[1]]));
+        let (one, two) =
+            (i16::from_be_bytes([octets[0], octets[1]]), i16::from_be_bytes([other[0], other[1]]));
         octets.copy_from_slice(&one.saturating_add(two).to_be_bytes());
     }
 }

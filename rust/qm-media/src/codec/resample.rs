@@ -101,7 +101,9 @@ mod tests {
 
     #[test]
     fn a_tone_keeps_its_height_and_loudness_and_brings_no_image() {
-        for (from, to) in [(8000u32, 16_000u32), (8000, 48_000), (16_000, 48_000), (16_000, 8000), (8000, 24_000)] {
+        for (from, to) in
+            [(8000u32, 16_000u32), (8000, 48_000), (16_000, 48_000), (16_000, 8000), (8000, 24_000)]
+        {
             let mut out = Vec::new();
             Resampler::new(from, to).expect("multiples").push(&tone(1000.0, f64::from(from), 4000), &mut out);
             assert_eq!(out.len(), 4000 * to as usize / from as usize);

@@ -193,7 +193,8 @@ mod tests {
     fn ringback_has_the_dutch_cadence_in_every_codec() {
         for codec in Codec::AUDIO {
             let all = heard(codec, 7 * 8000, |at, out| fill_tone(Tone::Ringback, codec, at as u64, 160, out));
-            let loud = |second: usize| all[second * 8000 + 800..(second + 1) * 8000].iter().any(|s| s.abs() > 2000);
+            let loud =
+                |second: usize| all[second * 8000 + 800..(second + 1) * 8000].iter().any(|s| s.abs() > 2000);
             assert_eq!([0, 1, 4, 5, 6].map(loud), [true, false, false, true, false], "{codec:?}");
         }
     }

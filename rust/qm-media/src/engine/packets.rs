@@ -202,14 +202,7 @@ fn relay(call: &mut Call, from: LegName, codec: Codec, packet: &Packet, data: &m
 
 /// Pass audio on with the overlay in it. What nobody can understand is left out: then the overlay goes in packets of our
 /// own, and a peer who sends nonsense cannot keep it from its end.
-fn overlaid(
-    call: &mut Call,
-    to: LegName,
-    payload_type: u8,
-    packet: &Packet,
-    data: &[u8],
-    cx: &mut Cx<'_>,
-) {
+fn overlaid(call: &mut Call, to: LegName, payload_type: u8, packet: &Packet, data: &[u8], cx: &mut Cx<'_>) {
     let socket = call.socket(to);
     let Some(leg) = call.leg(to) else { return };
     let mut room = [0; LARGEST];
