@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from qm_sip.call.media_plan import other
 from qm_sip.call.seat import Leaving, Newcomer, called_now, renamed, take
+from qm_sip.call.session import unrecordable
 from qm_sip.call.states import State
 from qm_sip.call.target import NotSent
 from qm_sip.media.protocol import LegName
