@@ -71,8 +71,9 @@ class LegSession:
     @property
     def agreed(self) -> tuple[str, ...]:
         """The voice to offer elsewhere so that nothing needs transcoding: the one agreed here, if one is."""
-        said = codecs(Sdp.parse(self.said)) if self.said else []
-        return tuple(voice for one in said if (voice := voice_of(one)))[:1]
+        said = [voice_of(one) for one in codecs(Sdp.parse(self.said))] if self.said else []
+        theirs = [voice_of(one) for one in codecs(self.theirs)] if self.theirs else said
+        return tuple(voice for voice in said if voice and voice in theirs)[:1]
 
     def repeats(self, sdp: Sdp) -> bool:
         """Whether the peer offers again what stands already: a session refresh (RFC 4028 section 7.4)."""

@@ -53,11 +53,11 @@ def described(*media: str, address: str = "IN IP4 192.0.2.4") -> bytes:
     return "\r\n".join([*head, *media, ""]).encode()
 
 
-G722 = "m=audio 4000 RTP/AVP 9\r\na=rtpmap:9 G722/8000"
+G729 = "m=audio 4000 RTP/AVP 18\r\na=rtpmap:18 G729/8000"
 PCMA = "m=audio 4000 RTP/AVP 8"
 UNUSABLE = {
     "turned off": described("m=audio 0 RTP/AVP 8"),
-    "another codec": described(G722),
+    "another codec": described(G729),
     "no audio": described("m=video 4000 RTP/AVP 96"),
     "encrypted": described("m=audio 4000 RTP/SAVP 8"),
     "a name": described(PCMA, address="IN IP4 phone.example"),
@@ -283,9 +283,9 @@ def test_the_last_port_has_no_next_one() -> None:
 def test_who_turns_confidential_while_he_is_told_is_connected_in_whatever_codec_they_agree_on() -> None:
     """The agent's phone is offered what the caller has, and takes one that we could not record: it need not be."""
     world = World()
-    body = described(G722.replace("RTP/AVP 9", "RTP/AVP 8 9"), address="IN IP4 127.0.0.20")
+    body = described(G729.replace("RTP/AVP 18", "RTP/AVP 8 18"), address="IN IP4 127.0.0.20")
     world.on_ringing = lambda phone: world.later(
-        0.2, lambda: world.pbx.answer(phone.leg, described(G722), headers=[SDP], now=world.now)
+        0.2, lambda: world.pbx.answer(phone.leg, described(G729), headers=[SDP], now=world.now)
     )
     customer = world.dial("1001", line="support", body=body)
     world.run(0.2)
