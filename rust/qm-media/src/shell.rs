@@ -1,8 +1,11 @@
 //! What the core needs from outside: the live shell gives it sockets and threads, [`crate::sim`] gives it memory.
 
+use crate::codec::Codec;
 use crate::journal::{JournalId, Opening};
+use crate::prompt::Prompt;
 use crate::protocol::{Event, LegName, Nanos};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// Names one socket: which call's slot, which leg, RTP or RTCP. Dense, so a shell can index by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,6 +53,8 @@ pub trait Shell {
     fn send(&mut self, from: SocketId, to: SocketAddr, data: &[u8]) -> Result<(), SendFailure>;
     fn event(&mut self, event: Event);
     fn read_file(&mut self, path: &str) -> Result<Vec<u8>, String>;
+    /// Make a prompt ready in these codecs, beside what else is to be done. Without that it is when it is first played.
+    fn prepare(&mut self, _prompt: &Arc<Prompt>, _codecs: &[Codec]) {}
     fn wall_ns(&self, mono: Nanos) -> u64;
     fn pid(&self) -> u32;
     /// Begin a journal; a [`crate::journal::Note`] answers. `false`: the writer is overrun.

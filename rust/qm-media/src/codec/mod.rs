@@ -75,7 +75,7 @@ impl Codec {
     }
 
     pub fn is_audio(self) -> bool {
-        self.place().is_some()
+        !matches!(self, Codec::ComfortNoise(_) | Codec::TelephoneEvent(_))
     }
 
     /// Its number among the audio codecs.

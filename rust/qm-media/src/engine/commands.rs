@@ -144,13 +144,14 @@ fn configure(engine: &mut Engine, c: Configure, now: Nanos, shell: &mut dyn Shel
 fn load_prompt(engine: &mut Engine, c: LoadPrompt, shell: &mut dyn Shell) {
     let prompt = c.prompt.clone();
     let file = shell.read_file(&c.path);
-    let codecs = &engine.world.settings.codecs;
-    let loaded = file.and_then(|file| Prompt::load(c, &file, codecs).map_err(str::to_owned));
+    let loaded = file.and_then(|file| Prompt::load(c, &file).map_err(str::to_owned));
     match loaded {
         Err(reason) => shell.event(Event::PromptRefused { prompt, reason }),
         Ok(loaded) => {
             shell.event(Event::PromptLoaded { prompt: prompt.clone(), duration_ms: loaded.duration_ms() });
-            engine.world.prompts.insert(prompt, Arc::new(loaded));
+            let loaded = Arc::new(loaded);
+            shell.prepare(&loaded, &engine.world.settings.codecs);
+            engine.world.prompts.insert(prompt, loaded);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The live shell: one packet thread (this one), one that seals and appends, one that syncs.
+//! The live shell: one packet thread (this one), one that seals and appends, one that syncs, and one that makes prompts
+//! ready.
 //!
 //! The packet thread waits in epoll for the control socket, the RTP and RTCP sockets, a timer and the other threads'
 //! reports. In each round it obeys Python first, then the timers, then the packets, so that a change of the call reaches
@@ -6,11 +7,14 @@
 
 mod clock;
 mod control;
+mod prompts;
 mod sockets;
 mod writer;
 
+use crate::codec::Codec;
 use crate::engine::Engine;
 use crate::journal::{JournalId, Opening};
+use crate::prompt::Prompt;
 use crate::protocol::{Command, Event, Nanos};
 use crate::secrets::Secrets;
 use crate::shell::{BindFailure, SendFailure, Shell, SocketId};
@@ -18,9 +22,11 @@ use clock::{Clock, Timer};
 use control::Control;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use prompts::Prompts;
 use sockets::{Received, Sockets};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use writer::Writer;
 
@@ -44,6 +50,7 @@ pub fn run(control: OwnedFd, begun: impl FnOnce()) -> Result<(), String> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(|e| format!("no epoll: {e}"))?;
     let timer = Timer::new().map_err(|e| format!("no timer: {e}"))?;
     let writer = Writer::start().map_err(|e| format!("no writer thread: {e}"))?;
+    let prompts = Prompts::start().map_err(|e| format!("no thread for prompts: {e}"))?;
     begun();
     let control = Control::new(control);
     let watch = |fd: &dyn std::os::fd::AsFd, token| {
@@ -52,7 +59,7 @@ pub fn run(control: OwnedFd, begun: impl FnOnce()) -> Result<(), String> {
     watch(&control, CONTROL)?;
     watch(&timer, TIMER)?;
     watch(&writer, REPORTS)?;
-    let shell = Live { sockets: Sockets::new(epoll), control, writer, clock: Clock::read() };
+    let shell = Live { sockets: Sockets::new(epoll), control, writer, prompts, clock: Clock::read() };
     Loop { engine: Engine::new(Secrets::System), shell, timer, ending: None }.run()
 }
 
@@ -60,6 +67,7 @@ struct Live {
     sockets: Sockets,
     control: Control,
     writer: Writer,
+    prompts: Prompts,
     clock: Clock,
 }
 
@@ -167,6 +175,10 @@ impl Shell for Live {
 
     fn read_file(&mut self, path: &str) -> Result<Vec<u8>, String> {
         std::fs::read(path).map_err(|_| "unreadable".to_owned())
+    }
+
+    fn prepare(&mut self, prompt: &Arc<Prompt>, codecs: &[Codec]) {
+        self.prompts.prepare(prompt, codecs);
     }
 
     fn wall_ns(&self, mono: Nanos) -> u64 {
