@@ -25,6 +25,7 @@ from typing import Any
 import pjsua2 as pj
 
 MAX_CALLS = 4
+WIDEBAND = "G722"  # to pjsua2 a codec of 16000, which is its audio's rate, not its clock's
 STATES = {
     pj.PJSIP_INV_STATE_CALLING: "calling",
     pj.PJSIP_INV_STATE_INCOMING: "incoming",
@@ -61,7 +62,7 @@ class Settings:
     port: int
     output: str  # directory of the recordings
     name: str = ""  # display name
-    codec: str = "PCMA"  # or several: "PCMA,PCMU"
+    codec: str = "PCMA"  # or several: "PCMA,G722"
     answer_after: float | None = None  # seconds of ringing; None: only when told to
     register: str | None = None  # registrar URI; None: a static contact, as the testbed's Asterisk has
     password: str = ""
@@ -219,7 +220,8 @@ class Softphone:
         config.uaConfig.mainThreadOnly = True
         config.uaConfig.maxCalls = MAX_CALLS
         config.uaConfig.userAgent = "qm_sip demo phone"
-        config.medConfig.clockRate = config.medConfig.sndClockRate = 8000
+        wide = WIDEBAND in self.settings.codec.split(",")
+        config.medConfig.clockRate = config.medConfig.sndClockRate = 16000 if wide else 8000
         config.medConfig.audioFramePtime = config.medConfig.ptime = 20
         config.medConfig.noVad = True
         config.medConfig.ecTailLen = 0
@@ -245,7 +247,7 @@ class Softphone:
         names = wanted.split(",")
         for codec in self.endpoint.codecEnum2():
             name, rate, *_ = codec.codecId.split("/")
-            usable = name in names and rate == "8000"
+            usable = name in names and (rate == "8000" or name == WIDEBAND)
             self.endpoint.codecSetPriority(codec.codecId, 255 - names.index(name) if usable else 0)
 
     def _account_settings(self) -> pj.AccountConfig:
