@@ -217,7 +217,12 @@ def test_packets_come_before_the_disk_and_the_disk_before_nobody(tmp_path: Path)
     run(tmp_path, scenario)
     ours = os.getpriority(os.PRIO_PROCESS, 0)
     may = os.geteuid() == 0 or resource.getrlimit(resource.RLIMIT_NICE)[0] >= 20 - (ours - 10)
-    assert nice == {"packets": ours - 10 if may else ours, "qm-append": ours, "qm-sync": ours}
+    assert nice == {
+        "packets": ours - 10 if may else ours,
+        "qm-append": ours,
+        "qm-sync": ours,
+        "prompts": ours,
+    }
 
 
 def test_signals_do_not_end_the_engine(tmp_path: Path) -> None:
