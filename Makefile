@@ -75,6 +75,7 @@ FUZZED := $(notdir $(wildcard tests/torture/corpus/*))
 fuzz: setup .venv/.fuzzer
 	@for target in $(sort $(FUZZED)); do \
 	  $(BIN)/python -m tests.torture.fuzz $$target --seconds $(FUZZ_SECONDS) || exit 1; done
+	@for target in $(notdir $(wildcard rust/fuzz/corpus/*)); do rust/fuzz/run $$target $(FUZZ_SECONDS) || exit 1; done
 
 interop: setup
 	QM_SIP_INTEROP=whole QM_SIP_INTEROP_RESULTS=.venv/interop.json \

@@ -100,8 +100,9 @@ pub fn is_rtcp(data: &[u8]) -> bool {
 #[derive(Debug, Default)]
 pub struct Sequence {
     ssrc: Option<u32>,
-    first: u32,
-    highest: u32,
+    // 64 bits: a hostile sender that skips as far as it may is past 32 within the hour.
+    first: u64,
+    highest: u64,
     received: u64,
     lost_before: u64,
 }
@@ -115,7 +116,7 @@ impl Sequence {
         if self.ssrc != Some(ssrc) || (MAX_DROPOUT..u16::MAX - 100).contains(&ahead) {
             self.begin(ssrc, sequence);
         } else if ahead < MAX_DROPOUT {
-            self.highest += u32::from(ahead);
+            self.highest += u64::from(ahead);
         }
         self.received += 1;
     }
@@ -123,11 +124,11 @@ impl Sequence {
     fn begin(&mut self, ssrc: u32, sequence: u16) {
         self.lost_before = self.lost();
         self.ssrc = Some(ssrc);
-        (self.first, self.highest, self.received) = (u32::from(sequence), u32::from(sequence), 0);
+        (self.first, self.highest, self.received) = (u64::from(sequence), u64::from(sequence), 0);
     }
 
     pub fn lost(&self) -> u64 {
-        let expected = self.ssrc.map_or(0, |_| u64::from(self.highest - self.first) + 1);
+        let expected = self.ssrc.map_or(0, |_| self.highest - self.first + 1);
         self.lost_before + expected.saturating_sub(self.received)
     }
 }
@@ -173,6 +174,13 @@ mod tests {
         seen.saw(7, 30000);
         seen.saw(8, 5);
         assert_eq!(seen.lost(), 1);
+    }
+
+    #[test]
+    fn counts_loss_of_a_sender_that_skips_as_far_as_it_may_without_end() {
+        let mut seen = Sequence::default();
+        (0..1_500_000_u32).for_each(|i| seen.saw(7, i.wrapping_mul(2999) as u16));
+        assert_eq!(seen.lost(), 2998 * 1_499_999);
     }
 
     #[test]

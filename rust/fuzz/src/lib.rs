@@ -1,0 +1,4 @@
+//! What is fuzzed of the media engine.
+
+pub mod scene;
+pub mod targets;
