@@ -5,6 +5,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use zeroize::Zeroize as _;
 
 /// Longer commands are cut and thereby malformed.
 const LARGEST: usize = 256 * 1024;
@@ -12,13 +13,15 @@ const LARGEST: usize = 256 * 1024;
 pub struct Control {
     fd: OwnedFd,
     buffer: Vec<u8>,
+    /// Of the message in it.
+    length: usize,
     waiting: VecDeque<Vec<u8>>,
     gone: bool,
 }
 
 impl Control {
     pub fn new(fd: OwnedFd) -> Control {
-        Control { fd, buffer: vec![0; LARGEST], waiting: VecDeque::new(), gone: false }
+        Control { fd, buffer: vec![0; LARGEST], length: 0, waiting: VecDeque::new(), gone: false }
     }
 
     /// The next command, if there is one now.
@@ -26,13 +29,22 @@ impl Control {
         loop {
             match recv(self.fd.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) => self.gone = true,
-                Ok(length) => return Some(&self.buffer[..length]),
+                Ok(length) => {
+                    self.length = length;
+                    return Some(&self.buffer[..length]);
+                }
                 Err(Errno::EINTR) => continue,
                 Err(Errno::EAGAIN) => {}
                 Err(_) => self.gone = true,
             }
             return None;
         }
+    }
+
+    /// The message that was received last is read: a command may bring keys.
+    pub fn forget(&mut self) {
+        self.buffer[..self.length].zeroize();
+        self.length = 0;
     }
 
     pub fn is_gone(&self) -> bool {

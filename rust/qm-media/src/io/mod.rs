@@ -128,6 +128,7 @@ impl Loop {
         while let Some(message) = self.shell.control.receive() {
             // A packet carries one or more commands, a line each.
             let read: Vec<_> = message.split(|byte| *byte == b'\n').map(Command::read).collect();
+            self.shell.control.forget();
             for command in read {
                 match command {
                     Ok(command) => self.engine.command(command, now, &mut self.shell),
