@@ -75,6 +75,7 @@ FUZZED := $(notdir $(wildcard tests/torture/corpus/*))
 fuzz: setup .venv/.fuzzer
 	@for target in $(sort $(FUZZED)); do \
 	  $(BIN)/python -m tests.torture.fuzz $$target --seconds $(FUZZ_SECONDS) || exit 1; done
+	@cd rust/fuzz && cargo metadata --quiet --format-version 1 >/dev/null # its lock follows the engine's
 	@for target in $(notdir $(wildcard rust/fuzz/corpus/*)); do rust/fuzz/run $$target $(FUZZ_SECONDS) || exit 1; done
 
 interop: setup

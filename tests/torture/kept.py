@@ -11,7 +11,7 @@ import json
 from typing import Any, Final
 
 from qm_sip.recorder.journal import JournalError, read_envelope, read_journal, without_purpose
-from qm_sip.recorder.timeline import LONGEST, SLACK, blocks, lay_out
+from qm_sip.recorder.timeline import LONGEST_S, SLACK_S, blocks, lay_out
 from tests.recorder.journal_writer import Writer
 
 KEY: Final = bytes(32)
@@ -41,5 +41,5 @@ def read_kept(data: bytes) -> None:
 
 def _laid_out(file: bytes) -> None:
     timeline = lay_out(read_journal(file, KEY))
-    assert 0 <= timeline.length <= LONGEST + SLACK
+    assert 0 <= timeline.length <= (LONGEST_S + SLACK_S) * timeline.rate
     next(blocks(timeline, 8_000), None)
