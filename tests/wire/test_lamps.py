@@ -88,7 +88,7 @@ auth = "digest"
 1002 = "password"
 1050 = "password"
 [peers.proxy]
-addresses = ["{site.at(80)}", "{site.at(81)}"]
+addresses = ["{site.at(110)}", "{site.at(111)}"]
 may = ["watch"]
 trusted = true
 """
@@ -112,7 +112,7 @@ def scene(lit: Site) -> Iterator[Scene]:
 
 @pytest.fixture
 def proxy(lit: Site) -> Iterator[Party]:
-    with Party(lit.at(80), lit.server) as party:
+    with Party(lit.at(110), lit.server) as party:
         yield party
 
 
@@ -187,7 +187,7 @@ def test_linphone_sees_a_call_recorded_private_and_over(scene: Scene, over: str)
 @needs_linphone
 @pytest.mark.skipif(shutil.which("kamailio") is None, reason="kamailio is not installed")
 def test_linphone_behind_kamailio(scene: Scene, tmp_path: Path) -> None:
-    here = scene.site.at(81)
+    here = scene.site.at(111)
     config = tmp_path / "kamailio.cfg"
     config.write_text(KAMAILIO.format(here=here, server=scene.site.server[0]))
     line = ["kamailio", "-f", str(config), "-DD", "-E", "-Y", str(tmp_path), "-P", str(tmp_path / "pid")]
@@ -355,7 +355,7 @@ def test_a_stranger_and_a_peer_without_the_right_learn_nothing(scene: Scene) -> 
 def test_a_hundred_watch_and_go_and_nothing_is_left(lit: Site, tmp_path: Path) -> None:
     """By SIPp, twenty a second."""
     assert PROGRAM is not None
-    at, before = lit.at(80), lit.cpu()
+    at, before = lit.at(110), lit.cpu()
     line = [
         PROGRAM,
         "-sf",
@@ -386,7 +386,7 @@ class Wet:
     """A phone on a line that loses every third packet, either way."""
 
     def __init__(self, site: Site, number: int) -> None:
-        here = (site.at(80), 6100 + number)
+        here = (site.at(110), 6100 + number)
         self.server = site.server
         self.phone = Subscriber(Address(*here), Address(*site.server), "private-1001", seed=number)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -450,7 +450,7 @@ def test_phones_on_bad_lines_come_to_show_what_is(scene: Scene) -> None:
 def test_a_server_that_stops_says_so() -> None:
     with (
         running(tables) as site,
-        Party(site.at(80), site.server) as proxy,
+        Party(site.at(110), site.server) as proxy,
         Phone(f"{site.server[0]}:5080", "1001", ["private-1001"], password=PASSWORD) as phone,
     ):
         phone.shows("private-1001", False)

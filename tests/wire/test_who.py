@@ -113,12 +113,12 @@ def challenged(leg: Leg) -> Message:
 
 def test_stale_replayed_and_fresh(scene: Scene, locked: Party) -> None:
     login, uri = Login(), f"sip:7000@{scene.site.server[0]}:{scene.site.server[1]}"
-    with scene.site.settings(("[sip]\n", '[sip]\nnonce_age = "200ms"\n')):
+    with scene.site.settings(("[sip]\n", '[sip]\nnonce_age = "1s"\n')):
         first = challenged(locked.call("7000"))
         assert len(first.all("WWW-Authenticate")) == 3
         assert "stale" not in first.get("WWW-Authenticate")
         login.learns(first)
-        locked.pump(0.3)
+        locked.pump(1.1)
         too_late = challenged(locked.call("7000", headers=login.headers(uri)))
         assert "stale=true" in too_late.get("WWW-Authenticate")
     login.learns(too_late)
