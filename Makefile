@@ -12,8 +12,9 @@ WORDS := $(shell find config -path '*prompts*' -name '*.toml' 2>/dev/null)
 WIRE  := tests/media tests/bench tests/cli tests/wire tests/faults tests/demo tests/interop
 REAL  := $(WIRE) tests/asterisk
 PURE  := $(filter-out $(REAL) tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/ tests/test_*.py)))
+RANDOM := tests/simulation tests/call/test_histories.py
 
-.PHONY: setup demo test test-rust test-pure test-wire test-asterisk test-deep fuzz interop lint bench format asterisk clean
+.PHONY: setup demo test test-rust test-pure test-random test-wire test-asterisk test-deep fuzz interop lint bench format asterisk clean
 
 setup: .venv/.prompts
 
@@ -44,14 +45,18 @@ demo: setup
 	$(BIN)/qm-sip demo
 
 test: setup test-rust
-	+@$(MAKE) --no-print-directory --keep-going -j 3 --output-sync=target test-asterisk test-wire test-pure
+	+@$(MAKE) --no-print-directory --keep-going -j 4 --output-sync=target test-asterisk test-wire test-random test-pure
 
 test-rust: setup
 	cargo test --quiet --workspace
 	cargo test --quiet -p qm-media --features mutants --test histories
 
 test-pure: setup
-	chrt --idle 0 $(BIN)/python -m pytest -n 2 --dist loadscope --timeout 900 $(PURE)
+	chrt --idle 0 $(BIN)/python -m pytest -n 2 --dist loadscope --timeout 900 $(filter-out $(RANDOM),$(PURE)) $(addprefix --ignore=,$(RANDOM))
+
+# Random histories: the longest by far, each batch on its own.
+test-random: setup
+	chrt --idle 0 $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 900 $(RANDOM)
 
 # On loopback addresses of this machine: one at a time.
 test-wire: setup

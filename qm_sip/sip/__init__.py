@@ -11,7 +11,7 @@ Each line stands on those above it and imports nothing from below.
 * `validate`                     whether a message makes sense
 * `framing`                      a stream of bytes as messages, however it was cut
 * `body`                         the session description in a message, alone or among others
-* `sdp_model`, `sdp`             session descriptions line by line; the edits of a B2BUA
+* `sdp_model`, `codecs`, `sdp`   session descriptions line by line; the edits of a B2BUA
 * `crypto`                       SRTP keys in a session description
 * `events`                       what the user agent tells, in the past tense
 * `locating`                   the addresses of a next hop, in the order in which they are tried

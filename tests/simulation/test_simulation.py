@@ -167,7 +167,10 @@ class Restless(Town):
         """Nobody talks or rings that long: the other has gone, and this one was not told."""
         left = user.ua._core.legs.get(leg)
         if self.users[user.address] is user and left is not None and left.phase is not Phase.OVER:
-            if self.number[leg] not in self.moved:
+            number = self.number[
+                leg
+            ]  # of a leg that a transfer made it is nobody's call: nobody hangs up in it
+            if number in self.ender and number not in self.moved:
                 self.orphans.append(leg)
             user.ua.bye(leg, now=self.now)
 
