@@ -63,7 +63,7 @@ from tests.call.world import SDP, Phone, World, named, settings
 from tests.media.helpers import open_journal
 
 DEEP = os.environ.get("QM_SIP_TEST_DEPTH") == "deep"
-HISTORIES = 60_000 if DEEP else 6_000
+HISTORIES = 20_000 if DEEP else 600
 BATCHES = 40
 
 LINES = {  # number, line, caller: what the call is
