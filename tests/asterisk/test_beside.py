@@ -54,7 +54,15 @@ def spans(house: House, row: Row) -> list[tuple[str, str]]:
     return [(span["state"], span["reason"]) for span in house.explain(row["call"])["spans"]]
 
 
+def pass_time(seconds: float) -> None:
+    """Real phones talk, or are in the state they have come to, for so long: what the recording or the counters must
+    show of it takes its time, and no event says that it is enough.
+    """
+    time.sleep(seconds)
+
+
 def is_quiet(counter: RtpCounter) -> bool:
+    """No packet in twenty times the distance of two."""
     before = counter.packets(RECORDER)
     time.sleep(0.4)
     return counter.packets(RECORDER) == before
@@ -64,12 +72,12 @@ def test_the_agents_record_key_makes_the_call_private(house: House) -> None:
     """#77 is Asterisk's own (applicationmap): no key reaches us, and it would work with direct media too."""
     talk = house.begin()
     with RtpCounter(house.site.network, [RECORDER]) as counter:
-        time.sleep(1.0)
+        pass_time(1.0)
         talk.called.dtmf("#77", call=talk.called_call)
         until(lambda: count(house, "asterisk_toggles") == 1, 5, "toggle")
         until(lambda: is_quiet(counter), 8, "end of the packets at the recorder")
         before = counter.packets(RECORDER)
-        time.sleep(0.7)
+        pass_time(0.7)
         assert counter.packets(RECORDER) == before
     talk.end()
     row = house.ended()
@@ -84,10 +92,10 @@ def test_the_record_key_of_an_agent_who_has_called_a_customer(house: House) -> N
     before = count(house, "asterisk_toggles")
     talk = house.site.connect(house.phone("1001"), "0687654321", house.customer)
     tap(house.server)
-    time.sleep(1.0)
+    pass_time(1.0)
     talk.caller.dtmf("#77", call=talk.caller_call)
     until(lambda: count(house, "asterisk_toggles") == before + 1, 5, "toggle")
-    time.sleep(1.0)
+    pass_time(1.0)
     talk.end()
     row = house.ended()
     assert house.server.ask("private_proof", call=row["call"], **{"as": "a1"})["private"]
@@ -111,7 +119,7 @@ def test_whoever_picks_up_is_the_agent(house: House) -> None:
     theirs = picks.call(f"sip:8001@{ASTERISK}")
     picks.wait_for("confirmed", 5, call=theirs)
     tap(house.server)
-    time.sleep(1.5)
+    pass_time(1.5)
     house.customer.hangup(call=mine)
     picks.wait_for("disconnected", call=theirs)
     row = house.ended(house.new_calls()[0]["call"])
@@ -147,18 +155,18 @@ def test_lamps_show_what_is_also_after_a_crash(house: House) -> None:
 def test_three_in_the_agents_phone_are_not_recorded_while_they_are_three(house: House) -> None:
     third = house.phone("1002")
     talk = house.begin()
-    time.sleep(1.5)
+    pass_time(1.5)
     agent, since = talk.called, third.mark()
     agent.hold(call=talk.called_call)
     second = agent.call(f"sip:1002@{ASTERISK}")
     agent.wait_for("confirmed", call=second)
     theirs = third.wait_for("confirmed", since=since)["call"]
-    time.sleep(0.5)
+    pass_time(0.5)
     agent.unhold(call=talk.called_call)
-    time.sleep(1.0)
+    pass_time(1.0)
     agent.hangup(call=second)
     third.wait_for("disconnected", call=theirs)
-    time.sleep(1.5)
+    pass_time(1.5)
     talk.end()
     row = house.ended(house.new_calls()[0]["call"])
     told = spans(house, row)
@@ -171,17 +179,17 @@ def test_attended_each_agent_has_a_recording_of_his_own(house: House) -> None:
     """As without the manager: what both tell is one change."""
     asked = house.phone("1002")
     talk = house.begin()
-    time.sleep(1.5)
+    pass_time(1.5)
     agent, since = talk.called, asked.mark()
     agent.hold(call=talk.called_call)
     second = agent.call(f"sip:1002@{ASTERISK}")
     agent.wait_for("confirmed", call=second)
     asked.wait_for("confirmed", since=since)
-    time.sleep(0.5)
+    pass_time(0.5)
     agent.transfer_to(second, call=talk.called_call)
     agent.hang_up_all()
     agent.wait_for("disconnected", call=talk.called_call)
-    time.sleep(1.5)
+    pass_time(1.5)
     talk.caller.hangup(call=talk.caller_call)
     row = house.ended(house.new_calls()[0]["call"])
     assert len(row["recordings"]) == 2, row
@@ -263,19 +271,19 @@ def test_the_manager_goes_and_comes_back_in_mid_call(house: House) -> None:
     conf = house.pbx.run_directory / "etc" / "manager.conf"
     whole = conf.read_text()
     talk = house.begin()
-    time.sleep(1.5)
+    pass_time(1.5)
     try:
         conf.write_text(whole.replace("enabled=yes", "enabled=no"))
         house.pbx.rx("manager reload")
         kick(house)
         away = lambda: house.server.ask("status")["asterisk"].startswith("not heard")  # noqa: E731
         until(away, 15, "loss of Asterisk's manager")
-        time.sleep(1.0)
+        pass_time(1.0)
     finally:
         conf.write_text(whole)
         house.pbx.rx("manager reload")
     heard(house, 40)
-    time.sleep(2.0)
+    pass_time(2.0)
     talk.end()
     told = spans(house, house.ended(house.new_calls()[0]["call"]))
     assert ("pause", "pbx-away") in told

@@ -40,6 +40,8 @@ class Lack:
 
 
 class Peer:
+    """A peer as a scenario drives it. A verb it has not is a scenario in `lacks`, and none that is played asks for it."""
+
     name: ClassVar[str]
     what: ClassVar[str]  # what it is in the matrix, in half a sentence
     transports: ClassVar[tuple[str, ...]] = ("udp", "tcp")
