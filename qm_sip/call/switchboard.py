@@ -144,7 +144,11 @@ class Switchboard:
         self.settings, self._now = settings, now
         day = day_of(self._wall())
         for call in list(self.calls.values()):
-            self._obey_registry(call, day, now)
+            try:
+                with self._watched(call, now):
+                    self._obey_registry(call, day, now)
+            except Exception:  # the others' calls have to obey all the same
+                log.exception("call %s: what the registry says now could not be done", call.id)
         self.settle(now)
 
     def _obey_registry(self, call: Call, day: date, now: float) -> None:
@@ -152,7 +156,7 @@ class Switchboard:
         config, facts = self.settings.config, call.facts
         if call.unsaid:
             return
-        never = match_parties(config, facts.parties, day)
+        never = match_parties(config, facts.parties, day, call.who.everybody())
         if never is not None and never.kind is LineKind.CONFIDENTIAL:
             call.become_confidential(now)
         elif never is not None:

@@ -6,7 +6,7 @@ change is looked at before anything else in the message that brought it (I5).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,11 @@ class Who:
         self._ringing: dict[
             str, Message
         ] = {}  # by the tag of an answering end: who it said it was before it answered
+
+    def everybody(self) -> Iterator[Private[str]]:
+        """All who have been named on either leg since it was answered, or are known there."""
+        for names in (self._seen.values(), *self._named.values()):
+            yield from map(Private, names)
 
     def asserted(self, leg: LegName, message: Message) -> None:
         """Whom the first message of that leg named: he is known already."""

@@ -53,10 +53,13 @@ def has_agreed(config: Config, parties: Iterable[Party], day: date) -> bool:
     return any(config.index.agreed.find(form, day) is not None for form in found)
 
 
-def match_parties(config: Config, parties: Iterable[Party], day: date) -> PrivateLineMatch | None:
-    """Look up who is, or was, in a call: persons as well as numbers."""
+def match_parties(
+    config: Config, parties: Iterable[Party], day: date, beside: Iterable[Private[str]] = ()
+) -> PrivateLineMatch | None:
+    """Look up who is, or was, in a call: persons as well as numbers. `beside`: who else was named with them."""
     parties = tuple(parties)
-    found = match_numbers(config, [party.address for party in parties if party.address is not None], day)
+    addresses = (party.address for party in parties if party.address is not None)
+    found = match_numbers(config, (*addresses, *beside), day)
     if found is not None and found.kind is LineKind.EMERGENCY:
         return found
     if any(party.person in config.index.confidential_persons for party in parties):

@@ -149,3 +149,34 @@ def test_and_not_where_there_is_none() -> None:
     assert isinstance(request, Request)
     offered = read_offered(request, site(), "asterisk", None, "1001")
     assert identify(site(), offered, CallId("c"), NOON).facts.kind is not LineKind.CONFIDENTIAL
+
+
+# --------------------------------------------------------------------------- a reload, again
+
+
+def test_somebody_who_was_named_behind_another_since_is_found_as_well() -> None:
+    world = talking()
+    assert world.agent is not None
+    shown = [
+        ("P-Asserted-Identity", "<sip:1001@127.0.0.1>"),
+        ("History-Info", "<sip:1950@127.0.0.1>;index=1"),
+    ]
+    world.pbx.request(world.agent.leg, "UPDATE", shown, now=world.now)
+    world.run(1.0)
+    assert not next(iter(world.switchboard)).unsaid
+    reload(world, confidential=entry("1950"))
+    assert next(iter(world.switchboard)).unsaid
+
+
+def test_a_fault_in_one_call_does_not_keep_the_others_from_obeying(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = talking()
+    world.dial("1003", line="", caller="0699999999", aside=True)
+    world.run(1.0)
+    first, second = world.switchboard
+    monkeypatch.setattr(type(first), "become_private", lambda call, now: 1 / 0)
+    reload(world, break_room=entry(AGENT), confidential=entry("0699999999"))
+    assert second.unsaid
+    world.run(0.5)
+    assert (
+        first.recording is not None and not first.recording.goes_on
+    )  # it could not obey, so nothing is kept

@@ -40,7 +40,7 @@ class Lack:
 
 
 class Peer:
-    """A peer as a scenario drives it. A verb it has not is a scenario in `lacks`, and none that is played asks for it."""
+    """A peer as a scenario drives it. A verb it has not is a scenario in `lacks`; none that is played asks for it."""
 
     name: ClassVar[str]
     what: ClassVar[str]  # what it is in the matrix, in half a sentence
